@@ -1,0 +1,147 @@
+// The JSON that travels on the bus, one zod schema per message with the type of the same name beside it.
+import { z } from 'zod'
+
+const score = z.number()
+const Digest = z.string().regex(/^[0-9a-f]{64}$/)
+
+/** Corners x1,y1,x2,y2 as fractions (0..1) of the frame's width and height. */
+export const Box = z.tuple([z.number(), z.number(), z.number(), z.number()])
+export type Box = z.infer<typeof Box>
+
+export const Prediction = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('classification'),
+    labels: z.array(z.object({ label: z.string(), index: z.int(), score })),
+  }),
+  z.object({
+    kind: z.literal('detection'),
+    objects: z.array(z.object({ label: z.string(), index: z.int(), score, box: Box })),
+  }),
+  /** `windows` are consecutive model windows; `segments` the runs of windows above the threshold, times in seconds. */
+  z.object({
+    kind: z.literal('audio'),
+    windowS: z.number(),
+    windows: z.array(score),
+    segments: z.array(z.object({ label: z.string(), startS: z.number(), endS: z.number(), score })),
+  }),
+  z.object({ kind: z.literal('series'), score, threshold: z.number(), anomaly: z.boolean() }),
+  z.object({
+    kind: z.literal('tensor'),
+    outputs: z.array(
+      z.object({ name: z.string(), type: z.string(), shape: z.array(z.int()), data: z.array(z.number()) }),
+    ),
+  }),
+])
+export type Prediction = z.infer<typeof Prediction>
+
+/**
+ * Why a frame was refused or failed. `busy`, `expired`, `budget-exhausted`, `no-board` are about the moment; the `bad-*`,
+ * `too-large` and `unknown-model` about the request; `timeout`, `crashed`, `model-failed`, `poison` about the run.
+ */
+export const ERROR_CODES = [
+  'busy',
+  'expired',
+  'too-large',
+  'unknown-model',
+  'bad-envelope',
+  'bad-frame',
+  'bad-tensor',
+  'timeout',
+  'crashed',
+  'model-failed',
+  'poison',
+  'no-board',
+  'budget-exhausted',
+] as const
+export const ErrorCode = z.enum(ERROR_CODES)
+export type ErrorCode = z.infer<typeof ErrorCode>
+
+export const ResultError = z.object({ code: ErrorCode, message: z.string(), retryAfterMs: z.number().optional() })
+export type ResultError = z.infer<typeof ResultError>
+
+const resultHead = {
+  /** The task id, or the frame's own id, or one the answering side made. */
+  id: z.string(),
+  /** `id@version`; only `id` when the model is not known. */
+  model: z.string(),
+  device: z.string(),
+  /** When the answer was made, ISO 8601 UTC. */
+  at: z.iso.datetime(),
+  /** Milliseconds in the board's queue, in decoding, in the model. */
+  ms: z.object({ queue: z.number(), decode: z.number(), infer: z.number() }),
+}
+
+export const ResultMessage = z.union([
+  z.object({
+    ...resultHead,
+    /** sha256 of the raw output tensors (models/runtime/digest.ts): what an audit compares. */
+    digest: Digest,
+    result: Prediction,
+  }),
+  z.object({ ...resultHead, error: ResultError }),
+])
+export type ResultMessage = z.infer<typeof ResultMessage>
+
+export const StatusMessage = z.enum(['online', 'offline'])
+export type StatusMessage = z.infer<typeof StatusMessage>
+
+/** What decides the bits of an answer; it stands in every receipt batch (facts: decoder and kernel class both matter). */
+export const Runtime = z.object({
+  /** onnxruntime version. */
+  ort: z.string(),
+  /** The execution provider really used. */
+  provider: z.string(),
+  /** CPU kernel class, e.g. `x64-vnni`, `x64`, `arm64-dotprod`, `arm64`. */
+  cpu: z.string(),
+  /** Decoder and its version, e.g. `jpeg-turbo-3.0.1`. */
+  decoder: z.string(),
+  /** Session flags that change bits, e.g. `x64quantprecision`. */
+  flags: z.array(z.string()),
+})
+export type Runtime = z.infer<typeof Runtime>
+
+export const InfoMessage = z.object({
+  device: z.string(),
+  name: z.string(),
+  /** New at each process start. */
+  boot: z.string(),
+  at: z.iso.datetime(),
+  version: z.string(),
+  board: z.object({ model: z.string(), arch: z.string(), cpus: z.int(), memMiB: z.number() }),
+  runtime: Runtime,
+  models: z.array(z.object({ id: z.string(), version: z.string(), digest: Digest, task: z.string() })),
+  limits: z.object({ payloadBytes: z.int(), queuedFrames: z.int() }),
+})
+export type InfoMessage = z.infer<typeof InfoMessage>
+
+export const HeartbeatMessage = z.object({
+  at: z.iso.datetime(),
+  upS: z.number(),
+  /** Frames waiting or running now. */
+  queue: z.int(),
+  /** Answers per second over the last interval. */
+  rate: z.number(),
+  /** Totals since boot. */
+  in: z.int(),
+  answered: z.int(),
+  refused: z.int(),
+  /** Dropped or refused frames since boot, by reason. */
+  drops: z.record(z.string(), z.int()),
+  /** Results and receipts not yet acknowledged. */
+  outbox: z.int(),
+  /** Absent where the board has no such sensor; never 0 for "unknown". */
+  tempC: z.number().optional(),
+  memMiB: z.number(),
+  freeMiB: z.number(),
+  /** Why no work is running, absent while some is. */
+  idle: z.enum(['no-work', 'starting', 'not-connected', 'host-restarting']).optional(),
+})
+export type HeartbeatMessage = z.infer<typeof HeartbeatMessage>
+
+/** Cumulative: every receipt batch of `chain` up to and including `upTo` is stored, and so is every result in it. */
+export const AckMessage = z.object({ chain: z.string(), upTo: z.int().nonnegative() })
+export type AckMessage = z.infer<typeof AckMessage>
+
+/** On `r/{requester}/ack/{task}`: the dispatcher holds the task now; until then the same id may be sent again. */
+export const AcceptedMessage = z.object({ task: z.string(), state: z.literal('accepted'), at: z.iso.datetime() })
+export type AcceptedMessage = z.infer<typeof AcceptedMessage>

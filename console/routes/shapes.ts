@@ -1,0 +1,231 @@
+// What the HTTP API says, as zod schemas: the server documents itself from them and the page takes its types from them.
+// Money is a decimal string of integer base units; times are ISO 8601 UTC.
+import { z } from '@hono/zod-openapi'
+import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
+
+export const Units = z.string().regex(/^-?\d+$/)
+const At = z.iso.datetime()
+const Ref = z.object({ id: z.string(), name: z.string() })
+
+export const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
+
+/** The one derived state of a board and the sentence that explains it (fleet/presence.ts). */
+export const DEVICE_STATES = ['new', 'working', 'idle', 'late', 'offline'] as const
+export const DeviceState = z.enum(DEVICE_STATES)
+
+export const Device = z.object({
+  ...Ref.shape,
+  owner: Ref,
+  state: DeviceState,
+  /** One sentence: why it is in this state and, where something is wrong, what to do. */
+  reason: z.string(),
+  clocks: z.object({
+    mqtt: z.object({ state: z.enum(['online', 'offline']), at: At }).optional(),
+    heartbeatAt: At.optional(),
+    resultAt: At.optional(),
+  }),
+  models: z.array(z.string()),
+  rate: z.number(),
+  queue: z.int(),
+  tempC: z.number().optional(),
+  memMiB: z.number().optional(),
+  /** All that receipts of this board were credited, ever. */
+  earned: Units,
+})
+export type Device = z.infer<typeof Device>
+
+export const TaskView = z.object({
+  id: z.string(),
+  requestId: z.string(),
+  requester: z.string(),
+  kind: z.enum(['task', 'frame']),
+  model: z.string(),
+  state: z.enum(['queued', 'leased', 'done', 'failed', 'expired']),
+  device: Ref.optional(),
+  attempts: z.int(),
+  acceptedAt: At,
+  doneAt: At.optional(),
+  /** Present once answered. */
+  answer: ResultMessage.optional(),
+  price: Units,
+  /** Whether GET /api/tasks/{id}/frame still has the picture. */
+  frame: z.boolean(),
+})
+export type TaskView = z.infer<typeof TaskView>
+
+export const ReceiptView = z.object({
+  id: z.int(),
+  device: Ref,
+  task: z.string(),
+  at: At,
+  inferMs: z.number(),
+  state: z.enum(['received', 'held', 'credited', 'rejected', 'forfeited']),
+  reason: z.string().optional(),
+  amount: Units,
+  epoch: z.int().optional(),
+  outputDigest: z.string(),
+})
+export type ReceiptView = z.infer<typeof ReceiptView>
+
+export const DeviceDetail = z.object({
+  device: Device,
+  info: InfoMessage.optional(),
+  heartbeat: HeartbeatMessage.optional(),
+  /** Heartbeats kept in memory since the console started, oldest first. */
+  history: z.array(
+    z.object({ at: At, rate: z.number(), queue: z.int(), memMiB: z.number(), tempC: z.number().optional() }),
+  ),
+  tasks: z.array(TaskView),
+  receipts: z.array(ReceiptView),
+})
+export type DeviceDetail = z.infer<typeof DeviceDetail>
+
+export const Overview = z.object({
+  health: z.object({ level: z.enum(['ok', 'attention', 'problem']), sentence: z.string() }),
+  token: z.object({ symbol: z.string(), decimals: z.int(), mint: z.string() }),
+  cluster: z.enum(['local', 'devnet', 'mainnet-beta']),
+  devices: z.object({ total: z.int(), working: z.int(), idle: z.int(), late: z.int(), offline: z.int() }),
+  /** Answers per second over the last 10 s. */
+  inferencesPerS: z.number(),
+  tasks: z.object({
+    waiting: z.int(),
+    answeredToday: z.int(),
+    failedToday: z.int(),
+    /** Stream frames dropped today because a newer one of the same source came first, and other counted reasons. */
+    droppedToday: z.record(z.string(), z.int()),
+    /** Accepted but neither waiting nor answered nor refused: 0, or there is a bug. */
+    lost: z.int(),
+  }),
+  money: z.object({ earnedToday: Units, owed: Units, paid: Units }),
+  /** One point per 2 s, the last five minutes. */
+  history: z.array(z.object({ at: At, perS: z.number() })),
+})
+export type Overview = z.infer<typeof Overview>
+
+export const ModelView = z.object({
+  id: z.string(),
+  version: z.string(),
+  title: z.string(),
+  task: z.string(),
+  sha256: z.string(),
+  bytes: z.int(),
+  licence: z.string(),
+  price: Units,
+  /** Boards online that serve it. */
+  boards: z.int(),
+})
+export type ModelView = z.infer<typeof ModelView>
+
+export const PayoutView = z.object({
+  id: z.string(),
+  epoch: z.int(),
+  owner: Ref,
+  wallet: z.string(),
+  amount: Units,
+  state: z.enum(['planned', 'signed', 'sent', 'confirmed', 'expired', 'finalized', 'failed']),
+  signature: z.string().optional(),
+  memo: z.string(),
+  attempts: z.int(),
+  createdAt: At,
+  updatedAt: At,
+  failure: z.string().optional(),
+})
+export type PayoutView = z.infer<typeof PayoutView>
+
+export const EpochView = z.object({
+  id: z.int(),
+  openedAt: At,
+  closedAt: At.optional(),
+  receipts: z.int(),
+  amount: Units,
+  payouts: z.array(PayoutView),
+})
+export type EpochView = z.infer<typeof EpochView>
+
+export const Rewards = z.object({
+  token: z.object({ symbol: z.string(), decimals: z.int(), mint: z.string() }),
+  cluster: z.enum(['local', 'devnet', 'mainnet-beta']),
+  owners: z.array(
+    z.object({
+      ...Ref.shape,
+      wallet: z.string().optional(),
+      /** Tokens the wallet holds on chain, when it could be read. */
+      walletBalance: Units.optional(),
+      boards: z.int(),
+      pending: Units,
+      payable: Units,
+      inPayout: Units,
+      paid: Units,
+    }),
+  ),
+  requesters: z.array(z.object({ ...Ref.shape, budget: Units, reserved: Units })),
+  operatorFees: Units,
+  royalties: Units,
+  treasury: z.object({
+    address: z.string(),
+    balance: Units.optional(),
+    liabilities: Units,
+    /** balance / liabilities; absent when nothing is owed or the chain did not answer. */
+    coverage: z.number().optional(),
+  }),
+  /** Newest first; the open one leads. */
+  epochs: z.array(EpochView),
+})
+export type Rewards = z.infer<typeof Rewards>
+
+export const LedgerCheck = z.object({
+  ok: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
+})
+export type LedgerCheck = z.infer<typeof LedgerCheck>
+
+export const EnrollmentRequest = z.object({
+  owner: z.string().optional().openapi({ description: 'Owner id; the first owner when absent.' }),
+  label: z.string().max(64).default('board'),
+  uses: z.int().min(1).max(10_000).default(1),
+  expiresInS: z
+    .int()
+    .min(60)
+    .max(30 * 86_400)
+    .default(3600),
+})
+
+export const Enrollment = z.object({
+  token: z.string(),
+  expiresAt: At,
+  /** The line to run on the board. */
+  command: z.string(),
+})
+
+/** What a board sends to POST /enroll. `proof` is the Ed25519 signature over `bramble-enroll:{token}`, base64url. */
+export const BoardEnrolment = z.object({
+  token: z.string().min(16).max(128),
+  publicKey: z.string().length(43),
+  proof: z.string().length(86),
+})
+
+export const BoardCredential = z.object({
+  device: z.string(),
+  name: z.string(),
+  /** ES256 JWT: the MQTT password. */
+  credential: z.string(),
+  expiresAt: At,
+  mqtt: z.object({ url: z.string(), root: z.string() }),
+})
+export type BoardCredential = z.infer<typeof BoardCredential>
+
+/** POST /enroll/renew: `challenge` from GET /enroll/challenge, `proof` signs `bramble-renew:{device}:{challenge}`. */
+export const BoardRenewal = z.object({ device: z.string(), challenge: z.string(), proof: z.string().length(86) })
+
+/** Server-sent events on GET /api/events: the `event:` name and its JSON `data:`. */
+export const EVENTS = {
+  overview: Overview,
+  device: Device,
+  task: TaskView,
+  payout: PayoutView,
+  /** Money moved; the Earnings page asks again. */
+  rewards: z.object({ at: At }),
+} as const
+export type ConsoleEvent = {
+  [K in keyof typeof EVENTS]: { event: K; data: z.infer<(typeof EVENTS)[K]> }
+}[keyof typeof EVENTS]

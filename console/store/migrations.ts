@@ -1,0 +1,101 @@
+// Append only: a shipped step is never edited. The SQL stays in the subset that SQLite and PostgreSQL share, but for STRICT.
+const quoted = (states: readonly string[]): string => states.map((state) => `'${state}'`).join(', ')
+
+export const MIGRATIONS: readonly string[] = [
+  `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE owners (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, wallet TEXT, created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE devices (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, owner_id TEXT NOT NULL REFERENCES owners(id),
+  public_key TEXT NOT NULL UNIQUE, enrolled_at INTEGER NOT NULL, removed_at INTEGER,
+  info TEXT, heartbeat TEXT,
+  mqtt_state TEXT CHECK (mqtt_state IN ('online', 'offline')), mqtt_at INTEGER, heartbeat_at INTEGER, result_at INTEGER
+) STRICT;
+
+CREATE TABLE enrollment_tokens (
+  id TEXT PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE, owner_id TEXT NOT NULL REFERENCES owners(id),
+  label TEXT NOT NULL, uses_left INTEGER NOT NULL CHECK (uses_left >= 0), expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE requesters (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, key_hash TEXT NOT NULL UNIQUE,
+  owner_id TEXT REFERENCES owners(id), created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE prices (
+  model TEXT PRIMARY KEY, price_units INTEGER NOT NULL CHECK (price_units >= 0), publisher TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE tasks (
+  id TEXT PRIMARY KEY, requester_id TEXT NOT NULL REFERENCES requesters(id), request_id TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('task', 'frame')), model TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN (${quoted(['queued', 'leased', 'done', 'failed', 'expired'])})),
+  content_type TEXT NOT NULL, payload BLOB, bytes INTEGER NOT NULL, input_sha256 TEXT NOT NULL,
+  deadline_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  device_id TEXT, leased_at INTEGER, lease_until INTEGER, done_at INTEGER,
+  result TEXT, output_digest TEXT, error_code TEXT,
+  price_units INTEGER NOT NULL CHECK (price_units >= 0), answered_at INTEGER,
+  UNIQUE (requester_id, request_id)
+) STRICT;
+CREATE INDEX tasks_open ON tasks (state, accepted_at) WHERE state IN ('queued', 'leased');
+CREATE INDEX tasks_unanswered ON tasks (done_at) WHERE answered_at IS NULL;
+CREATE INDEX tasks_device ON tasks (device_id, done_at);
+CREATE INDEX tasks_done ON tasks (done_at);
+
+CREATE TABLE receipt_batches (
+  device_id TEXT NOT NULL REFERENCES devices(id), chain TEXT NOT NULL, seq INTEGER NOT NULL CHECK (seq > 0),
+  hash TEXT NOT NULL, prev TEXT NOT NULL, jws TEXT NOT NULL, received_at INTEGER NOT NULL,
+  PRIMARY KEY (device_id, chain, seq)
+) STRICT;
+
+CREATE TABLE receipts (
+  id INTEGER PRIMARY KEY, device_id TEXT NOT NULL REFERENCES devices(id), chain TEXT NOT NULL, seq INTEGER NOT NULL,
+  idx INTEGER NOT NULL, task_id TEXT NOT NULL, model_digest TEXT NOT NULL, input_sha256 TEXT NOT NULL,
+  output_digest TEXT NOT NULL, at INTEGER NOT NULL, infer_ms REAL NOT NULL,
+  state TEXT NOT NULL CHECK (state IN (${quoted(['received', 'held', 'credited', 'rejected', 'forfeited'])})),
+  reason TEXT, amount_units INTEGER NOT NULL CHECK (amount_units >= 0), owner_id TEXT NOT NULL REFERENCES owners(id),
+  received_at INTEGER NOT NULL, release_at INTEGER NOT NULL, epoch_id INTEGER REFERENCES epochs(id),
+  UNIQUE (device_id, chain, seq, idx)
+) STRICT;
+-- The last line of defence: whatever the code does, one task pays one receipt.
+CREATE UNIQUE INDEX receipts_paid_once ON receipts (task_id) WHERE state = 'credited' AND amount_units > 0;
+CREATE INDEX receipts_maturing ON receipts (release_at) WHERE state = 'credited' AND epoch_id IS NULL;
+CREATE INDEX receipts_epoch ON receipts (epoch_id);
+CREATE INDEX receipts_device ON receipts (device_id, id);
+
+CREATE TABLE accounts (
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, balance_units INTEGER NOT NULL,
+  CHECK (balance_units >= 0 OR kind = 'outside')
+) STRICT;
+
+CREATE TABLE transfers (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL,
+  from_account TEXT NOT NULL REFERENCES accounts(id), to_account TEXT NOT NULL REFERENCES accounts(id),
+  amount_units INTEGER NOT NULL CHECK (amount_units > 0), CHECK (from_account <> to_account),
+  UNIQUE (kind, ref, to_account)
+) STRICT;
+
+CREATE TABLE epochs (id INTEGER PRIMARY KEY, opened_at INTEGER NOT NULL, closed_at INTEGER) STRICT;
+CREATE UNIQUE INDEX epochs_one_open ON epochs ((closed_at IS NULL)) WHERE closed_at IS NULL;
+
+CREATE TABLE payouts (
+  id TEXT PRIMARY KEY, epoch_id INTEGER NOT NULL REFERENCES epochs(id), owner_id TEXT NOT NULL REFERENCES owners(id),
+  wallet TEXT NOT NULL, amount_units INTEGER NOT NULL CHECK (amount_units > 0),
+  state TEXT NOT NULL CHECK (state IN (${quoted(['planned', 'signed', 'sent', 'confirmed', 'expired', 'finalized', 'failed'])})),
+  memo TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, failure TEXT
+) STRICT;
+CREATE INDEX payouts_open ON payouts (state) WHERE state NOT IN ('finalized', 'failed');
+
+CREATE TABLE payout_attempts (
+  payout_id TEXT NOT NULL REFERENCES payouts(id), attempt INTEGER NOT NULL, signature TEXT NOT NULL UNIQUE,
+  wire BLOB NOT NULL, blockhash TEXT NOT NULL, last_valid_block_height INTEGER NOT NULL, signed_at INTEGER NOT NULL,
+  PRIMARY KEY (payout_id, attempt)
+) STRICT;
+
+CREATE TABLE writer_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) STRICT;
+`,
+]

@@ -1,0 +1,148 @@
+// The console's tables as Kysely sees them. Columns ending in `_units` are money in integer base units and arrive as
+// bigint; every other integer arrives as number (store/integers.ts). Times are epoch milliseconds.
+import type { Generated } from 'kysely'
+import type { PayoutState, ReceiptState, TaskState } from './states.ts'
+
+export interface Database {
+  meta: { key: string; value: string }
+  owners: { id: string; name: string; wallet: string | null; created_at: number }
+  devices: {
+    id: string
+    name: string
+    owner_id: string
+    /** 32 raw bytes, base64url. */
+    public_key: string
+    enrolled_at: number
+    removed_at: number | null
+    /** Last InfoMessage and HeartbeatMessage as JSON. */
+    info: string | null
+    heartbeat: string | null
+    /** The three clocks. */
+    mqtt_state: 'online' | 'offline' | null
+    mqtt_at: number | null
+    heartbeat_at: number | null
+    result_at: number | null
+  }
+  enrollment_tokens: {
+    id: string
+    token_hash: string
+    owner_id: string
+    label: string
+    uses_left: number
+    expires_at: number
+    created_at: number
+  }
+  requesters: {
+    id: string
+    name: string
+    /** sha256 of the API key, hex. The key has 256 random bits, so a plain hash is enough. */
+    key_hash: string
+    /** Set for an owner's own pipeline: it may then feed that owner's boards directly. */
+    owner_id: string | null
+    created_at: number
+  }
+  prices: { model: string; price_units: bigint; publisher: string }
+  tasks: {
+    /** ULID: the task id boards see. */
+    id: string
+    requester_id: string
+    /** The requester's own task id; for a stream frame one made by the dispatcher. */
+    request_id: string
+    kind: 'task' | 'frame'
+    /** Model id as asked for. */
+    model: string
+    state: TaskState
+    content_type: string
+    /** The frame, until the task ends; the byte cap counts these. */
+    payload: Uint8Array | null
+    bytes: number
+    input_sha256: string
+    deadline_at: number
+    accepted_at: number
+    attempts: number
+    /** The board that holds, or held last, the lease. */
+    device_id: string | null
+    leased_at: number | null
+    lease_until: number | null
+    done_at: number | null
+    /** The answer (ResultMessage JSON) as published to the requester. */
+    result: string | null
+    output_digest: string | null
+    error_code: string | null
+    price_units: bigint
+    /** Null until the answer was handed to the requester's topic. */
+    answered_at: number | null
+  }
+  receipt_batches: {
+    device_id: string
+    chain: string
+    seq: number
+    hash: string
+    prev: string
+    jws: string
+    received_at: number
+  }
+  receipts: {
+    id: Generated<number>
+    device_id: string
+    chain: string
+    seq: number
+    /** Place within the batch. */
+    idx: number
+    task_id: string
+    model_digest: string
+    input_sha256: string
+    output_digest: string
+    at: number
+    infer_ms: number
+    state: ReceiptState
+    /** Why held, rejected, forfeited, or credited with nothing. */
+    reason: string | null
+    /** Credited to the owner, after fee and royalty. */
+    amount_units: bigint
+    owner_id: string
+    received_at: number
+    /** End of the hold: pending becomes payable at the first epoch close after it. */
+    release_at: number
+    /** The epoch whose close made it payable. */
+    epoch_id: number | null
+  }
+  accounts: { id: string; kind: string; balance_units: bigint }
+  transfers: {
+    id: Generated<number>
+    at: number
+    /** deposit, reserve, release, earn, fee, royalty, mature, payout, paid, payout-failed, … */
+    kind: string
+    /** What it is about: a task, receipt or payout id. UNIQUE(kind, ref, to_account). */
+    ref: string
+    from_account: string
+    to_account: string
+    amount_units: bigint
+  }
+  epochs: { id: Generated<number>; opened_at: number; closed_at: number | null }
+  payouts: {
+    id: string
+    epoch_id: number
+    owner_id: string
+    wallet: string
+    amount_units: bigint
+    state: PayoutState
+    /** Unique text in the transaction. */
+    memo: string
+    created_at: number
+    updated_at: number
+    /** A person-readable reason, for `failed`. */
+    failure: string | null
+  }
+  payout_attempts: {
+    payout_id: string
+    attempt: number
+    signature: string
+    wire: Uint8Array
+    blockhash: string
+    last_valid_block_height: number
+    signed_at: number
+  }
+  /** One writer: who may sign and send payouts now. */
+  writer_leases: { name: string; holder: string; until: number }
+}

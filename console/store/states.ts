@@ -1,0 +1,32 @@
+// Lifecycles as data: which states there are and which moves are allowed. A move is one guarded UPDATE elsewhere; the
+// CHECK constraints of the migrations name the same states and a test holds both lists equal.
+
+export const TASK_MOVES = {
+  queued: ['leased', 'failed', 'expired'],
+  leased: ['queued', 'done', 'failed', 'expired'],
+  done: [],
+  failed: [],
+  expired: [],
+} as const satisfies Record<string, readonly string[]>
+export type TaskState = keyof typeof TASK_MOVES
+
+export const RECEIPT_MOVES = {
+  received: ['credited', 'held', 'rejected'],
+  held: ['credited', 'forfeited'],
+  credited: [],
+  rejected: [],
+  forfeited: [],
+} as const satisfies Record<string, readonly string[]>
+export type ReceiptState = keyof typeof RECEIPT_MOVES
+
+export const PAYOUT_MOVES = {
+  planned: ['signed', 'failed'],
+  signed: ['sent', 'expired', 'confirmed', 'finalized', 'failed'],
+  sent: ['confirmed', 'finalized', 'expired', 'failed'],
+  // A confirmed block may still be forked away: back to sent, never forward to paid.
+  confirmed: ['finalized', 'sent', 'failed'],
+  expired: ['signed', 'finalized', 'failed'],
+  finalized: [],
+  failed: [],
+} as const satisfies Record<string, readonly string[]>
+export type PayoutState = keyof typeof PAYOUT_MOVES
