@@ -17,13 +17,14 @@ export type Topic =
 type DeviceState = 'status' | 'info' | 'heartbeat' | 'receipts' | 'ack'
 
 const STATE_LEVEL = { status: 'status', info: 'info', heartbeat: 'hb', receipts: 'receipts', ack: 'ack' } as const
-const STATE_OF_LEVEL: Readonly<Record<string, DeviceState>> = {
-  status: 'status',
-  info: 'info',
-  hb: 'heartbeat',
-  receipts: 'receipts',
-  ack: 'ack',
-}
+/** A Map, not an object: a level may be called `constructor`. */
+const STATE_OF_LEVEL: ReadonlyMap<string, DeviceState> = new Map([
+  ['status', 'status'],
+  ['info', 'info'],
+  ['hb', 'heartbeat'],
+  ['receipts', 'receipts'],
+  ['ack', 'ack'],
+])
 
 /** True when `text` may stand as one level of a Bramble topic: a device, model, requester or task id. */
 export const isTopicLevel = (text: string): boolean => LEVEL.test(text)
@@ -58,7 +59,7 @@ export function formatTopic(topic: Topic, root = DEFAULT_ROOT): string {
 }
 
 function parseDevice(device: string, [what, a, b]: readonly string[], length: number): Topic | undefined {
-  const state = what === undefined ? undefined : STATE_OF_LEVEL[what]
+  const state = what === undefined ? undefined : STATE_OF_LEVEL.get(what)
   if (state && length === 3) return { kind: state, device }
   if (a === undefined) return undefined
   if (what === 'in' || what === 'out') {

@@ -34,15 +34,18 @@ CREATE TABLE tasks (
   id TEXT PRIMARY KEY, requester_id TEXT NOT NULL REFERENCES requesters(id), request_id TEXT NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN ('task', 'frame')), model TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN (${quoted(['queued', 'leased', 'done', 'failed', 'expired'])})),
-  content_type TEXT NOT NULL, payload BLOB, bytes INTEGER NOT NULL, input_sha256 TEXT NOT NULL,
+  content_type TEXT NOT NULL, bytes INTEGER NOT NULL, input_sha256 TEXT NOT NULL, frame_id TEXT,
   deadline_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
   device_id TEXT, leased_at INTEGER, lease_until INTEGER, done_at INTEGER,
   result TEXT, output_digest TEXT, error_code TEXT,
-  price_units INTEGER NOT NULL CHECK (price_units >= 0), answered_at INTEGER,
+  price_units INTEGER NOT NULL CHECK (price_units >= 0), answered_at INTEGER, settled_at INTEGER,
   UNIQUE (requester_id, request_id)
 ) STRICT;
+-- Apart from tasks, so that a move of a task does not rewrite a picture.
+CREATE TABLE task_payloads (task_id TEXT PRIMARY KEY REFERENCES tasks(id), data BLOB NOT NULL) STRICT;
 CREATE INDEX tasks_open ON tasks (state, accepted_at) WHERE state IN ('queued', 'leased');
-CREATE INDEX tasks_unanswered ON tasks (done_at) WHERE answered_at IS NULL;
+CREATE INDEX tasks_unanswered ON tasks (done_at) WHERE answered_at IS NULL AND done_at IS NOT NULL;
+CREATE INDEX tasks_unsettled ON tasks (done_at) WHERE settled_at IS NULL AND done_at IS NOT NULL;
 CREATE INDEX tasks_device ON tasks (device_id, done_at);
 CREATE INDEX tasks_done ON tasks (done_at);
 
@@ -66,6 +69,7 @@ CREATE UNIQUE INDEX receipts_paid_once ON receipts (task_id) WHERE state = 'cred
 CREATE INDEX receipts_maturing ON receipts (release_at) WHERE state = 'credited' AND epoch_id IS NULL;
 CREATE INDEX receipts_epoch ON receipts (epoch_id);
 CREATE INDEX receipts_device ON receipts (device_id, id);
+CREATE INDEX receipts_task ON receipts (task_id);
 
 CREATE TABLE accounts (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, balance_units INTEGER NOT NULL,
@@ -78,6 +82,7 @@ CREATE TABLE transfers (
   amount_units INTEGER NOT NULL CHECK (amount_units > 0), CHECK (from_account <> to_account),
   UNIQUE (kind, ref, to_account)
 ) STRICT;
+CREATE INDEX transfers_ref ON transfers (ref);
 
 CREATE TABLE epochs (id INTEGER PRIMARY KEY, opened_at INTEGER NOT NULL, closed_at INTEGER) STRICT;
 CREATE UNIQUE INDEX epochs_one_open ON epochs ((closed_at IS NULL)) WHERE closed_at IS NULL;

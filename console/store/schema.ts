@@ -53,10 +53,10 @@ export interface Database {
     model: string
     state: TaskState
     content_type: string
-    /** The frame, until the task ends; the byte cap counts these. */
-    payload: Uint8Array | null
     bytes: number
     input_sha256: string
+    /** The sender's own id of a stream frame, echoed in its answer. */
+    frame_id: string | null
     deadline_at: number
     accepted_at: number
     attempts: number
@@ -72,7 +72,11 @@ export interface Database {
     price_units: bigint
     /** Null until the answer was handed to the requester's topic. */
     answered_at: number | null
+    /** When the reserved price was paid out by a receipt or released; null while it is still reserved. */
+    settled_at: number | null
   }
+  /** The frame's bytes, until the task ends; the byte cap counts these. */
+  task_payloads: { task_id: string; data: Uint8Array }
   receipt_batches: {
     device_id: string
     chain: string

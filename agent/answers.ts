@@ -1,0 +1,116 @@
+// Turns what happened to a frame into the answer that is owed for it, and hands it to the buffer.
+import { createHash } from 'node:crypto'
+import type { ErrorCode, ResultError, ResultMessage } from '../broker/protocol/messages.ts'
+import { type ModelPackage, nameOf } from '../models/catalog.ts'
+import type { RunOutcome } from '../models/runtime/host.ts'
+import type { Answer } from './buffer-write.ts'
+import type { Tally } from './tally.ts'
+
+/** Where an answer goes: a task's own topic, or the stream's. */
+export interface Address {
+  /** The model's id as the topic named it. */
+  readonly model: string
+  readonly task?: string
+  /** Echoed in the answer: the task id, or the frame's own id. */
+  readonly id?: string
+}
+
+export interface Timing {
+  readonly queue: number
+  readonly decode: number
+  readonly infer: number
+}
+
+export interface Answers {
+  /** A run ended, well or not. `input` is the media bytes, which the receipt names by hash. */
+  ran(to: Address, pkg: ModelPackage, input: Uint8Array, outcome: RunOutcome, queueMs: number): void
+  /** It is not run: `model` names the package when it is known. */
+  refused(to: Address, error: ResultError, queueMs?: number, pkg?: ModelPackage): void
+}
+
+/**
+ * These speak about this board at this moment: the same id may be asked again and is then tried again. Every other
+ * error would come out the same, so it is remembered like a result.
+ */
+const PASSING: ReadonlySet<ErrorCode> = new Set(['busy', 'unknown-model', 'timeout', 'crashed', 'model-failed'])
+
+interface Options {
+  readonly device: string
+  readonly now: () => number
+  readonly newId: () => string
+  readonly tally: Pick<Tally, 'answered' | 'refused'>
+  readonly add: (answer: Answer) => void
+  /** Names the process and runtime in receipts; undefined without a console, and then no receipt is made. */
+  readonly origin: () => number | undefined
+}
+
+const NOT_RUN = { decode: 0, infer: 0 }
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+const tenths = (ms: number): number => Math.round(ms * 10) / 10
+
+export function createAnswers({ device, now, newId, tally, add, origin }: Options): Answers {
+  const head = (to: Address, pkg: ModelPackage | undefined, timing: Timing) => ({
+    id: to.task ?? to.id ?? newId(),
+    model: pkg ? nameOf(pkg) : to.model,
+    device,
+    at: new Date(now()).toISOString(),
+    ms: { queue: tenths(timing.queue), decode: tenths(timing.decode), infer: tenths(timing.infer) },
+  })
+
+  function give(
+    to: Address,
+    kind: 'task' | 'refusal',
+    message: ResultMessage,
+    more: Pick<Answer, 'remember' | 'receipt'>,
+  ) {
+    const { model, task } = to
+    const payload = JSON.stringify(message)
+    add(
+      task === undefined
+        ? { kind: 'sample', model, payload, remember: false }
+        : { kind, model, task, payload, ...more },
+    )
+  }
+
+  function receiptOf(
+    to: Address,
+    pkg: ModelPackage,
+    input: Uint8Array,
+    output: string,
+    ms: number,
+  ): Pick<Answer, 'receipt'> {
+    const from = to.task === undefined ? undefined : origin()
+    if (to.task === undefined || from === undefined) return {}
+    const item = {
+      task: to.task,
+      model: pkg.sha256,
+      input: sha256(input),
+      output,
+      at: Math.round(now()),
+      ms: tenths(ms),
+    }
+    return { receipt: { item, origin: from } }
+  }
+
+  function refused(to: Address, error: ResultError, timing: Timing, pkg?: ModelPackage): void {
+    tally.refused(error.code)
+    give(
+      to,
+      'refusal',
+      { ...head(to, pkg, timing), error },
+      { remember: to.task !== undefined && !PASSING.has(error.code) },
+    )
+  }
+
+  return {
+    ran(to, pkg, input, outcome, queue) {
+      const timing = { queue, ...(outcome.ms ?? NOT_RUN) }
+      if (!outcome.ok) return refused(to, outcome.error, timing, pkg)
+      const { digest, prediction: result } = outcome
+      tally.answered()
+      const receipt = receiptOf(to, pkg, input, digest, outcome.ms.infer)
+      give(to, 'task', { ...head(to, pkg, timing), digest, result }, { remember: true, ...receipt })
+    },
+    refused: (to, error, queueMs = 0, pkg) => refused(to, error, { queue: queueMs, ...NOT_RUN }, pkg),
+  }
+}

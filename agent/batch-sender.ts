@@ -1,0 +1,93 @@
+// Publishes receipt batches in the order of their chain, each after the results in it, and again until the console's own
+// ack names them: a PUBACK says that a broker has it, not that anybody keeps it.
+import type { Buffer } from './buffer.ts'
+import type { Clock } from './clock.ts'
+import type { Recent } from './recent.ts'
+import type { Line, ResultSender } from './result-sender.ts'
+
+/** Batches in flight without an ack; after a long outage the rest waits its turn. */
+const WINDOW = 8
+/** A batch without its ack for this long goes out again, with its results. */
+export const RESEND_MS = 10_000
+const TICK_MS = 1_000
+
+export interface BatchSender {
+  pump(): void
+  /** Everything not acknowledged goes out again, oldest first. */
+  restart(): void
+  acknowledged(upTo: number): void
+  close(): void
+}
+
+interface Options {
+  readonly buffer: Pick<Buffer, 'nextBatch' | 'resultsOf'>
+  readonly results: Pick<ResultSender, 'send'>
+  readonly clock: Clock
+  readonly line: Line
+  readonly topic: string
+  /** Results that reached the broker lately need not go out again with their batch. */
+  readonly arrived: Recent
+}
+
+interface Flight {
+  /** Unset until its PUBACK. */
+  sentAt?: number
+}
+
+export function createBatchSender({ buffer, results, clock, line, topic, arrived }: Options): BatchSender {
+  const flights = new Map<number, Flight>()
+  let last = 0
+  let acked = 0
+  let stopTick: (() => void) | undefined
+
+  function pump(): void {
+    while (line.up && flights.size < WINDOW) {
+      const next = buffer.nextBatch(Math.max(last, acked))
+      if (next === undefined) break
+      last = next.seq
+      const flight = {}
+      flights.set(next.seq, flight)
+      void send(next, flight)
+    }
+    if (flights.size > 0) stopTick ??= clock.after(TICK_MS, tick)
+  }
+
+  async function send({ seq, jws }: { seq: number; jws: string }, flight: Flight): Promise<void> {
+    await results.send(buffer.resultsOf(seq).filter((row) => !arrived.has(row.seq)))
+    // Acknowledged or started again meanwhile.
+    if (flights.get(seq) !== flight) return
+    try {
+      await line.publish(topic, jws)
+      flight.sentAt = clock.now()
+    } catch (error) {
+      line.lost(error)
+    }
+  }
+
+  function tick(): void {
+    stopTick = undefined
+    const [oldest] = flights.values()
+    if (line.up && oldest?.sentAt !== undefined && isLate(clock.now() - oldest.sentAt)) restart()
+    pump()
+  }
+
+  function restart(): void {
+    flights.clear()
+    arrived.clear()
+    last = acked
+  }
+
+  return {
+    pump,
+    restart,
+    acknowledged(upTo) {
+      acked = Math.max(acked, upTo)
+      for (const seq of flights.keys()) if (seq <= upTo) flights.delete(seq)
+      pump()
+    },
+    close: () => stopTick?.(),
+  }
+}
+
+/** A negative age means that the wall clock was set back, so how long it has been is not known. */
+const isLate = (ageMs: number): boolean => ageMs >= RESEND_MS || ageMs < 0

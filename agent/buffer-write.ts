@@ -1,0 +1,181 @@
+// The one transaction of buffer.db: settle what was acknowledged, make room, add answers, sign batches.
+import type { KeyObject } from 'node:crypto'
+import { Runtime } from '../broker/protocol/messages.ts'
+import { hashOfBatch, ReceiptItem, signBatch } from '../broker/protocol/receipts.ts'
+import type { Statements, Totals, UncutItem } from './buffer-statements.ts'
+
+/** A batch stays well below 120 KiB of payload, and a lost one costs little to send again. */
+export const BATCH_ITEMS = 100
+/** After a long outage a commit must still end soon: the rest waits for the next one. */
+const BATCHES_PER_WRITE = 8
+/** A taken answer is remembered this long for a repeated task id, and no more than this many are. */
+const REMEMBERED_MS = 10 * 60_000
+const REMEMBERED_ROWS = 20_000
+/** What a row costs beside its texts: key columns, page overhead, its index entries. */
+const ROW_BYTES = 160
+const EVICT_ROWS = 64
+
+/** An answer on its way into the buffer. */
+export interface Answer {
+  /** `task`: ran well. `refusal`: a task's error answer. `sample`: an answer to a stream frame. */
+  readonly kind: 'task' | 'refusal' | 'sample'
+  readonly model: string
+  readonly task?: string
+  /** ResultMessage JSON, as it will be published. */
+  readonly payload: string
+  /** Answer a repeat of this task id from memory instead of running it. */
+  readonly remember: boolean
+  /** Present when the run earns a receipt: then only the console's ack settles the row, not a PUBACK. */
+  readonly receipt?: { readonly item: ReceiptItem; readonly origin: number }
+}
+
+export interface Changes {
+  readonly answers: readonly Answer[]
+  /** Rows whose PUBACK came. */
+  readonly pubacked: readonly number[]
+  /** The console holds every batch up to here. */
+  readonly upTo?: number
+  /** Sign what is not in a batch yet. */
+  readonly cut: boolean
+}
+
+export interface Written {
+  /** One per answer, in order. */
+  readonly seqs: readonly number[]
+  /** Batches made by this write. */
+  readonly batches: number
+  /** Owed rows dropped by the byte cap. */
+  readonly evicted: number
+}
+
+interface Pen {
+  readonly sql: Statements
+  readonly device: string
+  readonly chain: string
+  readonly privateKey: KeyObject
+  readonly capBytes: number
+  readonly now: () => number
+}
+
+/** Runs inside the transaction. `next` is a copy of the totals: it replaces them only when the commit succeeded. */
+export function applyChanges(pen: Pen, changes: Changes, next: Totals): Written & { full: boolean } {
+  const at = pen.now()
+  if (changes.upTo !== undefined) settleBatches(pen.sql, changes.upTo, at, next)
+  for (const seq of changes.pubacked) settleRow(pen.sql, seq, at, next)
+  const rows = changes.answers.map((answer) => rowOf(answer, at))
+  const room = makeRoom(
+    pen,
+    rows.reduce((sum, row) => sum + row.bytes, 0),
+    at,
+    next,
+  )
+  const seqs = rows.map((row) => insert(pen.sql, row, next))
+  return { seqs, batches: changes.cut ? cut(pen, at, next) : 0, ...room }
+}
+
+function settleBatches(sql: Statements, upTo: number, at: number, next: Totals): void {
+  const settled = sql.settleBatches.run({ upTo, at }).changes
+  const dropped = sql.dropBatches.all({ upTo })
+  next.settled += settled
+  next.owed -= settled + dropped.length
+  next.bytes -= sumOf(dropped)
+}
+
+function settleRow(sql: Statements, seq: number, at: number, next: Totals): void {
+  const kept = sql.settleRow.run({ seq, at }).changes
+  const dropped = kept > 0 ? [] : sql.dropRow.all({ seq })
+  next.settled += kept
+  next.owed -= kept + dropped.length
+  next.bytes -= sumOf(dropped)
+}
+
+/** Taken answers go first, then samples, then refusals. Results with a receipt, and batches, never go. */
+function makeRoom(
+  { sql, capBytes }: Pen,
+  incoming: number,
+  at: number,
+  next: Totals,
+): { evicted: number; full: boolean } {
+  const forget = (rows: readonly { bytes: number }[]): number => {
+    next.bytes -= sumOf(rows)
+    next.settled -= rows.length
+    return rows.length
+  }
+  forget(sql.forgetOlder.all({ before: at - REMEMBERED_MS }))
+  if (next.settled > REMEMBERED_ROWS) forget(sql.forgetSome.all({ count: next.settled - REMEMBERED_ROWS }))
+  const over = (): boolean => next.bytes + incoming > capBytes
+  while (over() && forget(sql.forgetSome.all({ count: EVICT_ROWS })) > 0);
+  let evicted = 0
+  for (const kind of ['sample', 'refusal'] as const) {
+    while (over()) {
+      const dropped = sql.dropSpare.all({ kind, count: EVICT_ROWS })
+      if (dropped.length === 0) break
+      next.bytes -= sumOf(dropped)
+      next.owed -= dropped.length
+      evicted += dropped.length
+    }
+  }
+  return { evicted, full: over() }
+}
+
+function rowOf(answer: Answer, at: number) {
+  const { kind, model, task = null, payload, remember, receipt } = answer
+  const item = receipt ? JSON.stringify(receipt.item) : null
+  const bytes = ROW_BYTES + payload.length + (item?.length ?? 0)
+  return { kind, model, task, payload, bytes, at, remembered: remember ? 1 : 0, origin: receipt?.origin ?? null, item }
+}
+
+function insert(sql: Statements, row: ReturnType<typeof rowOf>, next: Totals): number {
+  const { lastInsertRowid } = sql.insert.run(row)
+  next.bytes += row.bytes
+  next.owed += 1
+  if (row.item !== null) next.uncut += 1
+  return Number(lastInsertRowid)
+}
+
+function cut(pen: Pen, at: number, next: Totals): number {
+  let batches = 0
+  for (; batches < BATCHES_PER_WRITE; batches += 1) {
+    const items = sameOrigin(pen.sql.uncut.all({ limit: BATCH_ITEMS }))
+    if (items.length === 0) break
+    addBatch(pen, items, at, next)
+  }
+  return batches
+}
+
+/** A batch names one boot and one runtime, so it ends where they change. */
+function sameOrigin(items: readonly UncutItem[]): readonly UncutItem[] {
+  const end = items.findIndex(({ origin }) => origin !== items[0]?.origin)
+  return end < 0 ? items : items.slice(0, end)
+}
+
+function addBatch(pen: Pen, items: readonly UncutItem[], at: number, next: Totals): void {
+  const seq = next.lastSeq + 1
+  const origin = pen.sql.origin.get({ id: items[0]?.origin ?? 0 })
+  if (origin === undefined) throw new Error('a receipt item names no origin')
+  const jws = signBatch(
+    {
+      device: pen.device,
+      boot: origin.boot,
+      chain: pen.chain,
+      seq,
+      prev: next.lastHash,
+      runtime: Runtime.parse(JSON.parse(origin.runtime)),
+      items: items.map(({ item }) => ReceiptItem.parse(JSON.parse(item))),
+    },
+    pen.privateKey,
+  )
+  const hash = hashOfBatch(jws)
+  pen.sql.addBatch.run({ seq, jws, at })
+  pen.sql.moveHead.run({ seq, hash })
+  for (const item of items) pen.sql.putInBatch.run({ seq: item.seq, batch: seq })
+  Object.assign(next, {
+    lastSeq: seq,
+    lastHash: hash,
+    bytes: next.bytes + jws.length,
+    owed: next.owed + 1,
+    uncut: next.uncut - items.length,
+  })
+}
+
+const sumOf = (rows: readonly { bytes: number }[]): number => rows.reduce((sum, { bytes }) => sum + bytes, 0)

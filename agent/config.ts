@@ -1,0 +1,117 @@
+// The agent's settings: flags first, then the environment, then defaults; every fault is named at once.
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { DEFAULT_ROOT, isTopicLevel } from '../broker/protocol/topics.ts'
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly faults: readonly string[]
+  constructor(faults: readonly string[]) {
+    super(faults.join('\n'))
+    this.faults = faults
+  }
+}
+
+const url = (protocols: readonly string[]) =>
+  z
+    .string()
+    .refine(
+      (text) => protocols.includes(URL.parse(text)?.protocol ?? ''),
+      `must begin with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+    )
+
+const whole = (from: number, to: number, unit: string) =>
+  z.coerce
+    .number(`must be a number of ${unit}`)
+    .int()
+    .min(from, `must be at least ${from} ${unit}`)
+    .max(to, `must be at most ${to} ${unit}`)
+
+export const Config = z.object({
+  data: z.string().min(1).default(join(homedir(), '.bramble-agent')),
+  models: z
+    .string()
+    .min(1)
+    .default(fileURLToPath(new URL('../models', import.meta.url))),
+  /** Only these of them, by id; all when absent. */
+  serve: z
+    .string()
+    .transform((list) =>
+      list
+        .split(',')
+        .map((id) => id.trim())
+        .filter((id) => id !== ''),
+    )
+    .optional(),
+  /** Overrides the address in the credential; required without enrolment. */
+  mqttUrl: url(['mqtt:', 'mqtts:', 'ws:', 'wss:']).optional(),
+  /** Plain mode: this id on any broker, without a console. */
+  device: z.string().refine(isTopicLevel, 'must match [A-Za-z0-9_-]{1,64}').optional(),
+  username: z.string().min(1).optional(),
+  passwordFile: z.string().min(1).optional(),
+  root: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}(\/[A-Za-z0-9_-]{1,64}){0,2}$/, 'must be one to three topic levels')
+    .default(DEFAULT_ROOT),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  payloadKiB: whole(1, 64 * 1024, 'KiB').default(1024),
+  outboxMiB: whole(1, 1024 * 1024, 'MiB').default(256),
+  /** Frames that may wait per model. */
+  queueFrames: whole(1, 100_000, 'frames').default(64),
+  queueMiB: whole(1, 64 * 1024, 'MiB').default(16),
+  threads: whole(1, 256, 'threads').default(1),
+})
+export type Config = z.infer<typeof Config>
+
+type Flags = Readonly<Record<string, unknown>>
+
+const FLAG: Readonly<Record<keyof Config, string>> = {
+  data: 'data',
+  models: 'models',
+  serve: 'serve',
+  mqttUrl: 'mqtt-url',
+  device: 'device',
+  username: 'username',
+  passwordFile: 'password-file',
+  root: 'root',
+  logLevel: 'log-level',
+  payloadKiB: 'payload-kib',
+  outboxMiB: 'outbox-mib',
+  queueFrames: 'queue-frames',
+  queueMiB: 'queue-mib',
+  threads: 'threads',
+}
+
+const variableOf = (flag: string): string => `BRAMBLE_${flag.toUpperCase().replaceAll('-', '_')}`
+
+/** Throws ConfigError with one line per fault, each naming where the value came from. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>, flags: Flags): Config {
+  const values: Record<string, unknown> = {}
+  const source: Record<string, string> = {}
+  for (const [key, flag] of Object.entries(FLAG)) {
+    const variable = variableOf(flag)
+    // An empty variable is an unset one, as in a systemd EnvironmentFile with `NAME=`.
+    const value = flags[flag] ?? (env[variable] || undefined)
+    source[key] = flags[flag] === undefined ? variable : `--${flag}`
+    if (value !== undefined) values[key] = value
+  }
+  const parsed = Config.safeParse(values)
+  const faults = parsed.success
+    ? contradictions(parsed.data)
+    : parsed.error.issues.map(({ path, message }) => `${source[String(path[0])]}: ${message}`)
+  if (parsed.success && faults.length === 0) return parsed.data
+  throw new ConfigError(faults)
+}
+
+function contradictions({ device, mqttUrl, username, passwordFile }: Config): string[] {
+  const faults: string[] = []
+  if (device !== undefined && mqttUrl === undefined)
+    faults.push('--device: needs --mqtt-url, the broker to use without a console')
+  if (device === undefined && username !== undefined)
+    faults.push('--username: only with --device; an enrolled board uses its device id')
+  if (device === undefined && passwordFile !== undefined)
+    faults.push('--password-file: only with --device; an enrolled board uses its credential')
+  return faults
+}

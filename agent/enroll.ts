@@ -1,0 +1,108 @@
+// Talks to the console's enrolment pages: a token and a proof of the key in, a credential out; renewed by signing a
+// challenge. Plain HTTP(S), so that it works with any broker.
+import { z } from 'zod'
+import { BoardCredential, type StoredCredential } from './credential.ts'
+import type { Identity } from './identity.ts'
+
+export class EnrolError extends Error {
+  override readonly name = 'EnrolError'
+  /** `refused`: the console said no, trying again will not help. `unreachable`, `bad-answer`: it may, later. */
+  readonly code: 'bad-url' | 'refused' | 'unreachable' | 'bad-answer'
+  constructor(code: EnrolError['code'], message: string, cause?: unknown) {
+    super(message, { cause })
+    this.code = code
+  }
+}
+
+export interface Console {
+  /** Spends the token: this board belongs to the token's owner from now on. */
+  enrol(token: string): Promise<StoredCredential>
+  renew(old: StoredCredential): Promise<StoredCredential>
+}
+
+const TIMEOUT_MS = 15_000
+const Challenge = z.object({ challenge: z.string().min(1).max(512) })
+const Refusal = z.object({ error: z.object({ message: z.string() }) })
+
+interface Options {
+  /** http(s)://host:port of the console. */
+  readonly url: string
+  readonly identity: Identity
+  readonly now: () => number
+  readonly fetch?: typeof globalThis.fetch
+}
+
+/** Throws EnrolError `bad-url`. */
+export function createConsole({ url, identity, now, fetch = globalThis.fetch }: Options): Console {
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+    throw new EnrolError('bad-url', `${url} is no address of a console: it looks like http://host:8080`)
+  async function ask<T>(path: string, schema: z.ZodType<T>, body?: unknown): Promise<T> {
+    const response = await send(new URL(path, url), body)
+    const json: unknown = await response.json().catch(() => undefined)
+    if (!response.ok) throw refusalOf(url, response.status, json)
+    const parsed = schema.safeParse(json)
+    if (parsed.success) return parsed.data
+    throw new EnrolError(
+      'bad-answer',
+      `${url} answered something that is no console's answer: is this the right address?`,
+      parsed.error,
+    )
+  }
+
+  async function send(target: URL, body: unknown): Promise<Response> {
+    try {
+      return await fetch(target, {
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...(body !== undefined && {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        }),
+      })
+    } catch (error) {
+      throw new EnrolError(
+        'unreachable',
+        `the console at ${url} cannot be reached (${reasonOf(error)}): is it running, and does this board have network?`,
+        error,
+      )
+    }
+  }
+
+  function stored(credential: BoardCredential): StoredCredential {
+    if (credential.device !== identity.device)
+      throw new EnrolError(
+        'bad-answer',
+        `${url} answered for ${credential.device}, but this board is ${identity.device}`,
+      )
+    return { ...credential, console: url, obtainedAt: new Date(now()).toISOString() }
+  }
+
+  return {
+    async enrol(token) {
+      const proof = identity.prove(`bramble-enroll:${token}`)
+      return stored(await ask('/enroll', BoardCredential, { token, publicKey: identity.publicKey, proof }))
+    },
+    async renew({ device }) {
+      const { challenge } = await ask('/enroll/challenge', Challenge)
+      const proof = identity.prove(`bramble-renew:${device}:${challenge}`)
+      return stored(await ask('/enroll/renew', BoardCredential, { device, challenge, proof }))
+    },
+  }
+}
+
+/** The console's own sentence where it gave one: it knows whether the token was wrong, spent or expired. */
+function refusalOf(url: string, status: number, json: unknown): EnrolError {
+  const said = Refusal.safeParse(json)
+  const sentence = said.success ? said.data.error.message : `HTTP status ${status}`
+  return status >= 500 || status === 429
+    ? new EnrolError('unreachable', `the console at ${url} cannot do it now: ${sentence}`)
+    : new EnrolError('refused', `the console at ${url} refused: ${sentence}`)
+}
+
+/** What undici hides in `cause`: ECONNREFUSED, ENOTFOUND, a timeout. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { cause } = error
+  if (cause instanceof Error) return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
+  return error.name === 'TimeoutError' ? `no answer within ${TIMEOUT_MS / 1000} s` : error.message
+}

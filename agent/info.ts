@@ -1,0 +1,25 @@
+// The birth message: what this board is and what it serves, retained for whoever looks later.
+import type { InfoMessage, Runtime } from '../broker/protocol/messages.ts'
+import type { ModelPackage } from '../models/catalog.ts'
+import type { Board } from './vitals.ts'
+
+export const infoOf = (facts: {
+  readonly device: string
+  readonly name: string
+  readonly boot: string
+  readonly at: number
+  readonly version: string
+  readonly board: Board
+  readonly runtime: Runtime
+  readonly models: readonly ModelPackage[]
+  readonly limits: InfoMessage['limits']
+}): InfoMessage => ({
+  ...facts,
+  at: new Date(facts.at).toISOString(),
+  models: facts.models.map(({ manifest, sha256 }) => ({
+    id: manifest.id,
+    version: manifest.version,
+    digest: sha256,
+    task: manifest.task,
+  })),
+})

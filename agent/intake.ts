@@ -1,0 +1,132 @@
+// What arrives on the board's topics. Nothing here throws on foreign bytes: a bad payload is counted, logged once per
+// sender, and answered with an error on the topic where its sender listens.
+import type { Logger } from 'pino'
+import { AckMessage, type ResultError } from '../broker/protocol/messages.ts'
+import { parseTopic, type Topic } from '../broker/protocol/topics.ts'
+import type { ModelPackage } from '../models/catalog.ts'
+import type { Address, Answers } from './answers.ts'
+import type { Buffer } from './buffer.ts'
+import type { Commits } from './commits.ts'
+import type { Outbox } from './outbox.ts'
+import { readJob } from './reading.ts'
+import type { Serving } from './serving.ts'
+import type { Tally } from './tally.ts'
+import type { Work } from './work.ts'
+
+export interface Intake {
+  /** One MQTT message. What is to be remembered of it is in the queue when this returns. */
+  receive(topic: string, payload: Uint8Array, retain: boolean): void
+  /** From now on nothing is taken in. */
+  stop(): void
+}
+
+interface Options {
+  readonly root: string
+  readonly payloadBytes: number
+  readonly chain: string
+  readonly models: Pick<Serving, 'find' | 'names' | 'fault'>
+  readonly work: Pick<Work, 'offer' | 'has'>
+  readonly answers: Pick<Answers, 'refused'>
+  readonly tally: Pick<Tally, 'arrived' | 'dropped'>
+  readonly buffer: Pick<Buffer, 'answered' | 'full'>
+  readonly commits: Pick<Commits, 'holds' | 'failing'>
+  readonly outbox: Pick<Outbox, 'again' | 'acknowledged'>
+  readonly now: () => number
+  readonly log: Logger
+}
+
+type FrameTopic = Extract<Topic, { kind: 'device-in' }>
+
+const RETRY_LATER_MS = 10_000
+
+export function createIntake(options: Options): Intake {
+  const { root, chain, models, work, answers, tally, buffer, commits, outbox, now } = options
+  const complain = createComplaints(options.log)
+  let stopped = false
+
+  /** True when the task id is known already; what is to be done about it is done. */
+  function isRepeat(model: string, task: string): boolean {
+    const underWay = work.has(model, task) || commits.holds(model, task)
+    const row = underWay ? undefined : buffer.answered(model, task)
+    if (row) outbox.again(row.seq)
+    if (underWay || row) tally.dropped('duplicate')
+    return underWay || row !== undefined
+  }
+
+  /** Why nothing at all is taken in now. */
+  function closedBecause(): string | undefined {
+    if (stopped) return 'this board is shutting down'
+    if (commits.failing()) return "this board's disk does not take results at the moment"
+    return buffer.full() ? "this board's outbox is full of receipts that no console has acknowledged" : undefined
+  }
+
+  function receiveFrame(topic: FrameTopic, text: string, payload: Uint8Array, retain: boolean): void {
+    const { model, task } = topic
+    tally.arrived()
+    if (retain) return void tally.dropped('retained')
+    if (task !== undefined && isRepeat(model, task)) return
+    const closed = closedBecause()
+    const pkg = models.find(model)
+    if (closed !== undefined && task === undefined) tally.dropped(stopped ? 'stopping' : 'outbox-full')
+    else if (closed !== undefined)
+      answers.refused(topic, { code: 'busy', message: closed, retryAfterMs: RETRY_LATER_MS }, 0, pkg)
+    else if (!pkg) refuse(topic, text, unserved(models, model))
+    else {
+      const job = readJob({ ...topic, payload, pkg }, options.payloadBytes, now())
+      if ('error' in job) refuse({ ...topic, ...job }, text, job.error, pkg)
+      else work.offer(job)
+    }
+  }
+
+  function refuse(to: Address, text: string, error: ResultError, pkg?: ModelPackage): void {
+    // A task's topic is new each time: the sender is whoever feeds this model.
+    complain(`in/${to.model}`, text, error.message)
+    answers.refused(to, error, 0, pkg)
+  }
+
+  function receiveAck(text: string, payload: Uint8Array): void {
+    const ack = AckMessage.safeParse(jsonOf(payload))
+    if (!ack.success) complain('ack', text, 'not an ack {chain, upTo}')
+    // An ack of another chain speaks about a file that was set aside.
+    else if (ack.data.chain === chain) outbox.acknowledged(ack.data.upTo)
+  }
+
+  return {
+    receive(text, payload, retain) {
+      const topic = parseTopic(text, root)
+      if (topic?.kind === 'device-in') receiveFrame(topic, text, payload, retain)
+      else if (topic?.kind === 'ack') receiveAck(text, payload)
+      else complain(text, text, 'nothing is known of this topic')
+    },
+    stop() {
+      stopped = true
+    },
+  }
+}
+
+function unserved(models: Options['models'], model: string): ResultError {
+  const fault = models.fault(model)
+  return fault === undefined
+    ? { code: 'unknown-model', message: `this board does not serve ${model}; it serves ${models.names().join(', ')}` }
+    : { code: 'model-failed', message: `${model} cannot be loaded on this board: ${fault}` }
+}
+
+/** Senders whose first bad message was logged; beyond this many they are only counted. */
+const REMEMBERED_SENDERS = 256
+
+function createComplaints(log: Logger): (sender: string, topic: string, reason: string) => void {
+  const said = new Set<string>()
+  return (sender, topic, reason) => {
+    if (said.has(sender) || said.size >= REMEMBERED_SENDERS) return
+    said.add(sender)
+    log.warn({ topic, reason }, 'a bad message (said once for this sender)')
+  }
+}
+
+function jsonOf(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(payload))
+  } catch {
+    return undefined
+  }
+}

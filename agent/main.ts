@@ -1,0 +1,155 @@
+// The agent's command line: enroll, run, infer. Each command loads only what it needs: a board has little memory.
+import { readFileSync } from 'node:fs'
+import { type ArgsDef, defineCommand, runMain } from 'citty'
+import { type Config, ConfigError, readConfig } from './config.ts'
+
+const BAD_START = 2
+const FORCED_EXIT_MS = 5_500
+
+/** Errors that explain themselves: their message is for the person, their stack is not. */
+const EXPLAINED: ReadonlySet<string> = new Set([
+  'BufferError',
+  'CatalogError',
+  'ConfigError',
+  'CredentialError',
+  'EnrolError',
+  'HostError',
+  'IdentityError',
+  'InferError',
+  'LinkError',
+  'MembershipError',
+  'PrivateFileError',
+  'ServingError',
+])
+
+const common = {
+  data: { type: 'string', description: 'Folder for key, credential and outbox (~/.bramble-agent)' },
+  'log-level': { type: 'string', description: 'trace, debug, info, warn, error or silent (info)' },
+} satisfies ArgsDef
+
+const running = {
+  models: { type: 'string', description: 'Folder of model packages' },
+  threads: { type: 'string', description: 'Threads per inference (1)' },
+} satisfies ArgsDef
+
+const known = (args: Readonly<Record<string, unknown>>, defs: ArgsDef): Config => {
+  const names = new Set(Object.keys(defs).flatMap((name) => [name, camel(name)]))
+  const unknown = Object.keys(args).filter((name) => name !== '_' && !names.has(name))
+  if (unknown.length > 0) throw new ConfigError(unknown.map((name) => `--${name}: there is no such option`))
+  return readConfig(process.env, args)
+}
+
+const camel = (name: string): string => name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+
+async function explained(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof Error) || !EXPLAINED.has(error.name)) throw error
+    console.error(error.message)
+    // Not exitCode: a link or an inference process may be open already and would keep this one alive.
+    process.exit(BAD_START)
+  }
+}
+
+const enrollArgs = {
+  ...common,
+  console: { type: 'string', required: true, description: 'http(s) address of the console' },
+  token: { type: 'string', required: true, description: 'Enrolment token from the console' },
+} satisfies ArgsDef
+
+const enroll = defineCommand({
+  meta: { name: 'enroll', description: 'Make this board a member of a fleet.' },
+  args: enrollArgs,
+  run: ({ args }) =>
+    explained(async () => {
+      const config = known(args, enrollArgs)
+      const [{ openDataFolder }, { openIdentity }, { createConsole }, { writeCredential }] = await Promise.all([
+        import('./private-file.ts'),
+        import('./identity.ts'),
+        import('./enroll.ts'),
+        import('./credential.ts'),
+      ])
+      openDataFolder(config.data)
+      const identity = openIdentity(config.data)
+      const credential = await createConsole({ url: args.console, identity, now: Date.now }).enrol(args.token)
+      writeCredential(config.data, credential)
+      console.log(
+        `enrolled as ${credential.name} (${credential.device}); start it with: bramble-agent run --data ${config.data}`,
+      )
+    }),
+})
+
+const runArgs = {
+  ...common,
+  ...running,
+  serve: { type: 'string', description: 'Only these models, ids separated by commas (all)' },
+  'mqtt-url': { type: 'string', description: "Broker, instead of the credential's" },
+  device: { type: 'string', description: 'Work under this id without a console (with --mqtt-url)' },
+  username: { type: 'string', description: 'With --device: MQTT user (the device id)' },
+  'password-file': { type: 'string', description: 'With --device: file with the MQTT password' },
+  root: { type: 'string', description: 'With --device: first levels of every topic (bramble/1)' },
+  'payload-kib': { type: 'string', description: 'Largest frame that is taken (1024)' },
+  'outbox-mib': { type: 'string', description: 'Disk for answers not yet acknowledged (256)' },
+  'queue-frames': { type: 'string', description: 'Frames that may wait per model (64)' },
+  'queue-mib': { type: 'string', description: 'Memory for frames that wait, per model (16)' },
+} satisfies ArgsDef
+
+const run = defineCommand({
+  meta: { name: 'run', description: 'Answer frames until stopped.' },
+  args: runArgs,
+  run: ({ args }) =>
+    explained(async () => {
+      const config = known(args, runArgs)
+      const [{ openLog }, { startAgent }] = await Promise.all([import('./logger.ts'), import('./run.ts')])
+      const { log, flush } = openLog(config.logLevel)
+      process.once('exit', flush)
+      const stopped = Promise.withResolvers<NodeJS.Signals>()
+      // A signal while it starts ends it as it is: it has taken nothing in that only this process knows.
+      let onSignal: (signal: NodeJS.Signals) => void = () => process.exit(0)
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => onSignal(signal))
+      const agent = await startAgent(config, log, versionOf())
+      onSignal = stopped.resolve
+      log.info({ signal: await stopped.promise }, 'stopping')
+      setTimeout(() => process.exit(1), FORCED_EXIT_MS)
+      await agent.close()
+      process.exit(0)
+    }),
+})
+
+const inferArgs = {
+  ...common,
+  ...running,
+  file: { type: 'positional', required: true, description: 'An image, a WAV, a JSON or a tensor file' },
+  model: { type: 'string', required: true, description: 'Model id, or id@version' },
+  json: { type: 'boolean', description: 'Print one JSON object' },
+} satisfies ArgsDef
+
+const infer = defineCommand({
+  meta: { name: 'infer', description: 'Run one file through one model, here and now.' },
+  args: inferArgs,
+  run: ({ args }) =>
+    explained(async () => {
+      const config = known(args, inferArgs)
+      const [{ openLog }, { inferFile, describe }] = await Promise.all([import('./logger.ts'), import('./infer.ts')])
+      const { log } = openLog(args['log-level'] === undefined ? 'silent' : config.logLevel)
+      const inference = await inferFile(config, args.file, args.model, log, performance.now.bind(performance))
+      console.log(args.json ? JSON.stringify(inference) : describe(inference))
+    }),
+})
+
+const versionOf = (): string => {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return String(version)
+}
+
+await runMain(
+  defineCommand({
+    meta: {
+      name: 'bramble-agent',
+      version: versionOf(),
+      description: 'Answers frames over MQTT with quantized ONNX models.',
+    },
+    subCommands: { enroll, run, infer },
+  }),
+)

@@ -1,0 +1,44 @@
+// Gathers what the next heartbeat says.
+import type { HeartbeatMessage } from '../broker/protocol/messages.ts'
+import type { InferenceHost } from '../models/runtime/host.ts'
+import type { Buffer } from './buffer.ts'
+import type { Core } from './core.ts'
+import { heartbeatOf } from './heartbeat.ts'
+import { readVitals } from './vitals.ts'
+
+interface Options {
+  readonly core: Pick<Core, 'tally' | 'work' | 'commits'>
+  readonly buffer: Pick<Buffer, 'owed'>
+  readonly host: Pick<InferenceHost, 'stats'>
+  /** False until the models are loaded. */
+  readonly ready: () => boolean
+  readonly now: () => number
+  readonly rssBytes: () => number
+}
+
+const MIB = 1024 * 1024
+
+export function createReadings({ core, buffer, host, ready, now, rssBytes }: Options): () => Promise<HeartbeatMessage> {
+  const startedAt = now()
+  let last = { at: startedAt, answered: 0 }
+  return async () => {
+    const vitals = await readVitals()
+    const at = now()
+    const counts = core.tally.counts()
+    const before = last
+    last = { at, answered: counts.answered }
+    const hostStats = host.stats()
+    return heartbeatOf({
+      at,
+      upMs: Math.max(0, at - startedAt),
+      counts,
+      answeredSince: counts.answered - before.answered,
+      sinceMs: at - before.at,
+      queue: core.work.load(),
+      outbox: buffer.owed() + core.commits.pending(),
+      memMiB: rssBytes() / MIB + (hostStats.rssMiB ?? 0),
+      vitals,
+      host: ready() ? (hostStats.ready ? 'ready' : 'restarting') : 'starting',
+    })
+  }
+}

@@ -1,0 +1,30 @@
+// Row numbers seen lately, in bounded memory.
+
+export interface Recent {
+  add(seq: number, now: number): void
+  /** True for what was added within the last `spanMs`; perhaps true up to twice that. */
+  has(seq: number): boolean
+  clear(): void
+}
+
+export function createRecent(spanMs: number): Recent {
+  let current = new Set<number>()
+  let before = new Set<number>()
+  let since = Number.NEGATIVE_INFINITY
+  return {
+    add(seq, now) {
+      // `< since`: the wall clock was set back.
+      if (now - since >= spanMs || now < since) {
+        before = current
+        current = new Set()
+        since = now
+      }
+      current.add(seq)
+    },
+    has: (seq) => current.has(seq) || before.has(seq),
+    clear() {
+      current = new Set()
+      before = new Set()
+    },
+  }
+}

@@ -1,0 +1,102 @@
+// Publishes answers, a bounded number at a time: fresh ones in the order they were committed, repeats when asked.
+import type { Buffer } from './buffer.ts'
+import type { StoredRow } from './buffer-statements.ts'
+import type { Clock } from './clock.ts'
+import type { Commits } from './commits.ts'
+import type { Recent } from './recent.ts'
+import { createSlots } from './slots.ts'
+
+/** Publishes in flight: enough to fill a round trip, few enough for engines that allow 100 unacknowledged. */
+const WINDOW = 24
+
+/** The connection, as both senders see it. A publish that fails means that it is gone until the link says otherwise. */
+export interface Line {
+  up: boolean
+  /** QoS 1; rejects when the link is down or goes down. */
+  publish(topic: string, payload: string): Promise<void>
+  lost(error: unknown): void
+}
+
+export interface ResultSender {
+  /** Sends what is committed and was not sent yet, as far as the window allows. */
+  pump(): void
+  /** Sends these rows; resolves when each has its PUBACK or was put back. */
+  send(rows: readonly StoredRow[]): Promise<void>
+  again(seq: number): void
+  /** Resolves when nothing waits and nothing is in flight. */
+  published(): Promise<void>
+}
+
+/** A row to be sent again: because its sending failed, or because somebody asked. */
+interface Repeat {
+  readonly seq: number
+  readonly asked: boolean
+}
+
+interface Options {
+  readonly buffer: Pick<Buffer, 'loose' | 'row'>
+  readonly commits: Pick<Commits, 'settle'>
+  readonly clock: Clock
+  readonly line: Line
+  readonly topicOf: (row: StoredRow) => string
+  /** Rows that only an ack settles are noted here at their PUBACK. */
+  readonly arrived: Recent
+}
+
+export function createResultSender({ buffer, commits, clock, line, topicOf, arrived }: Options): ResultSender {
+  const slots = createSlots(WINDOW)
+  const repeats: Repeat[] = []
+  let waiting: (() => void)[] = []
+  /** The last row that was sent for the first time. */
+  let cursor = 0
+
+  function pump(): void {
+    if (!line.up) return
+    for (const { seq, asked } of repeats.splice(0, slots.free())) {
+      const row = buffer.row(seq)
+      // What is in a batch by now goes out with it.
+      if (row && (asked || row.batch === null) && slots.tryTake()) void sendOne(row)
+    }
+    for (const row of slots.free() > 0 ? buffer.loose(cursor, slots.free()) : []) {
+      if (!slots.tryTake()) break
+      cursor = row.seq
+      void sendOne(row)
+    }
+    if (slots.free() < WINDOW) return
+    for (const resolve of waiting) resolve()
+    waiting = []
+  }
+
+  /** For a row that has a slot. One that fails is sent again on the next connection. */
+  async function sendOne(row: StoredRow): Promise<void> {
+    try {
+      await line.publish(topicOf(row), row.payload)
+      if (row.receipted === 1) arrived.add(row.seq, clock.now())
+      else commits.settle(row.seq)
+    } catch (error) {
+      line.lost(error)
+      repeats.push({ seq: row.seq, asked: false })
+    }
+    slots.give(pump)
+  }
+
+  return {
+    pump,
+    async send(rows) {
+      const sent: Promise<void>[] = []
+      for (const row of rows) {
+        await slots.take()
+        sent.push(sendOne(row))
+      }
+      await Promise.all(sent)
+    },
+    again(seq) {
+      repeats.push({ seq, asked: true })
+      pump()
+    },
+    published() {
+      const nothing = slots.free() === WINDOW && repeats.length === 0 && buffer.loose(cursor, 1).length === 0
+      return nothing ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))
+    },
+  }
+}

@@ -1,0 +1,47 @@
+// Starts a TypeScript entry point, whatever Node the shell has: plain JavaScript, because an old Node cannot even read a .ts file.
+// Used by the package's bin files:  #!/usr/bin/env node
+//                                   import { launch } from '../broker/launch.js'
+//                                   await launch(new URL('./main.ts', import.meta.url))
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** The first release that runs TypeScript as it is (without a flag); better-sqlite3 13 crashes on 20 without a word. */
+const NEEDED = [22, 18]
+
+/** @param {string} version as in process.versions.node */
+export function isNodeNewEnough(version) {
+  const [major, minor] = version.split('.').map(Number)
+  return major > NEEDED[0] || (major === NEEDED[0] && minor >= NEEDED[1])
+}
+
+/** `npm ci` brings a Node 24 for linux x64 and arm64; `npm run` and `npx` use it, a plain shell does not. */
+const ownNode = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url))
+
+/** @param {string} node @param {string} main */
+function runWith(node, main) {
+  const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  // A terminal signals the whole group; a supervisor signals only this process.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('error', (error) => {
+    process.stderr.write(`${node} could not be started: ${error.message}\n`)
+    process.exitCode = 2
+  })
+  child.on('exit', (code, signal) => {
+    if (signal) process.removeAllListeners(signal)
+    if (signal) process.kill(process.pid, signal)
+    else process.exitCode = code ?? 1
+  })
+}
+
+/** Runs `main` in this process when its Node can, else with the Node that npm installed, else says what to do (exit code 2). */
+export async function launch(main, version = process.versions.node, node = ownNode) {
+  if (isNodeNewEnough(version)) await import(main.href)
+  else if (existsSync(node)) runWith(node, fileURLToPath(main))
+  else {
+    process.stderr.write(
+      `Bramble needs Node ${NEEDED.join('.')} or newer and this is ${version}: install a newer Node, or run \`npm ci\` here, which brings one.\n`,
+    )
+    process.exitCode = 2
+  }
+}

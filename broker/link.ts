@@ -1,0 +1,116 @@
+// A connection to an MQTT broker that keeps itself up: any engine that speaks 3.1.1, over TCP, TLS or WebSocket.
+// It keeps no message: what must survive a lost connection is the caller's (the agent's outbox, the console's tables).
+import { setTimeout as wait } from 'node:timers/promises'
+import { backoffMs } from './link/backoff.ts'
+import { type Connection, openConnection } from './link/connection.ts'
+import { createInbox, type MessageHandler } from './link/inbox.ts'
+import { LINK_LIMITS, LinkError, type LinkOptions, type PublishOptions } from './link/terms.ts'
+
+const PROTOCOLS: ReadonlySet<string> = new Set(['mqtt:', 'mqtts:', 'ws:', 'wss:'])
+
+export interface Link {
+  /** Resolves on PUBACK (QoS 1) or when the bytes were handed over (QoS 0). Rejects with LinkError; nothing is queued. */
+  publish(topic: string, payload: string | Uint8Array, options: PublishOptions): Promise<void>
+  /** True from the SUBACK on: what is published now can be answered. */
+  readonly connected: boolean
+  /** The one handler; its promise holds back the PUBACK (link/inbox.ts). Register it before the first await. */
+  onMessage(handler: MessageHandler): void
+  onConnect(listener: () => void): void
+  /** The end of a connection that had been up. */
+  onDisconnect(listener: (reason: LinkError) => void): void
+  /** The broker said no: `refused` (the credential; tried again later) or `subscription-refused` (up, without that filter). */
+  onRefused(listener: (reason: LinkError) => void): void
+  stats(): LinkStats
+  /** Waits for PUBACKs within `closeMs`, then disconnects cleanly (the broker sends no last will). */
+  close(): Promise<void>
+}
+
+export interface LinkStats {
+  readonly connects: number
+  readonly inFlight: number
+  /** Incoming messages whose handler has not ended. */
+  readonly handling: number
+  readonly handlerFailures: number
+}
+
+const sleepUntil = (ms: number, signal: AbortSignal): Promise<void> =>
+  wait(ms, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
+
+function checkUrl(url: string): void {
+  const parsed = URL.parse(url)
+  if (!parsed?.hostname || !PROTOCOLS.has(parsed.protocol))
+    throw new LinkError('bad-url', `not an MQTT broker's URL: ${url} (mqtt://host:1883, mqtts://, ws:// or wss://)`)
+}
+
+/** Throws LinkError `bad-url`; every later trouble is retried with full-jitter back-off until close(). */
+export function connectLink(options: LinkOptions): Link {
+  const { url, log, random = Math.random, now = Date.now, sleep = sleepUntil } = options
+  checkUrl(url)
+  const limits = { ...LINK_LIMITS, ...options.limits }
+  const stop = new AbortController()
+  const connectListeners: (() => void)[] = []
+  const disconnectListeners: ((reason: LinkError) => void)[] = []
+  const refusedListeners: ((reason: LinkError) => void)[] = []
+  let handler: MessageHandler = (topic) => log.warn({ topic }, 'a message came before anybody listened')
+  let connection: Connection | undefined
+  let connects = 0
+  const inbox = createInbox((...message) => handler(...message), log, limits)
+
+  function refuse(reason: LinkError): void {
+    log.warn({ url, code: reason.code, reason: reason.message }, 'the broker refused')
+    for (const listener of refusedListeners) listener(reason)
+  }
+
+  /** One connection from start to end; true when it held long enough to be called a success. */
+  async function connectOnce(): Promise<boolean> {
+    connection = openConnection(options, limits, inbox, refuse)
+    if (!(await connection.ready)) {
+      log.info({ url, reason: (await connection.ended).message }, 'not connected')
+      return false
+    }
+    const since = now()
+    connects += 1
+    log.info({ url }, 'connected')
+    for (const listener of connectListeners) listener()
+    const reason = await connection.ended
+    log.info({ url, code: reason.code, reason: reason.message }, 'disconnected')
+    for (const listener of disconnectListeners) listener(reason)
+    return now() - since >= limits.steadyMs
+  }
+
+  async function run(): Promise<void> {
+    for (let failures = 0; !stop.signal.aborted; failures += 1) {
+      if (await connectOnce()) failures = 0
+      if (!stop.signal.aborted) await sleep(backoffMs(failures, limits.backoff, random), stop.signal)
+    }
+  }
+
+  const running = run()
+  return {
+    async publish(topic, payload, publishOptions) {
+      if (stop.signal.aborted) throw new LinkError('closed', 'the link was closed')
+      if (!connection?.up) throw new LinkError('not-connected', `not connected to ${url}`)
+      return connection.publish(topic, payload, publishOptions)
+    },
+    get connected() {
+      return connection?.up ?? false
+    },
+    onMessage(next) {
+      handler = next
+    },
+    onConnect: (listener) => void connectListeners.push(listener),
+    onDisconnect: (listener) => void disconnectListeners.push(listener),
+    onRefused: (listener) => void refusedListeners.push(listener),
+    stats() {
+      const { pending, failed } = inbox.stats()
+      return { connects, inFlight: connection?.inFlight ?? 0, handling: pending, handlerFailures: failed }
+    },
+    async close() {
+      stop.abort()
+      await connection?.finish()
+      await running
+    },
+  }
+}

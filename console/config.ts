@@ -1,0 +1,135 @@
+// Everything that may be configured, in one schema: flags win over the environment, and all faults are told at once.
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+
+const Port = z.coerce.number('must be a port number').int().min(0, 'must be 0 (any free one) to 65535').max(65_535)
+const Whole = (least: number, most: number) => z.coerce.number('must be a number').int().min(least).max(most)
+const Switch = z.enum(['0', '1', 'true', 'false']).transform((text) => text === '1' || text === 'true')
+const BrokerUrl = z.string().regex(/^(mqtts?|wss?):\/\/./, 'must be mqtt://, mqtts://, ws:// or wss://')
+const HttpUrl = z.string().regex(/^https?:\/\/./, 'must be http:// or https://')
+
+const Settings = z
+  .object({
+    data: z.string().min(1).default('./data'),
+    models: z.string().min(1).optional(),
+    host: z.string().min(1).default('127.0.0.1'),
+    http: Port.default(8080),
+    mqtt: Port.default(1883),
+    /** MQTT over WebSocket, for pipelines in browsers; absent: off. */
+    ws: Port.optional(),
+    chain: Port.default(8899),
+    /** Boards to run on this machine. */
+    agents: Whole(0, 32).default(2),
+    demo: Switch.default(true),
+    /** An external broker; absent: the embedded one. */
+    mqttUrl: BrokerUrl.optional(),
+    /** The console's address as boards reach it, when it is not the one it listens on. */
+    publicUrl: HttpUrl.optional(),
+    cluster: z.enum(['local', 'devnet', 'mainnet-beta']).default('local'),
+    rpcUrl: HttpUrl.optional(),
+    treasuryKey: z.string().min(1).optional(),
+    mint: z.string().min(32).max(44).optional(),
+    /** Where the first owner is paid. */
+    wallet: z.string().min(32).max(44).optional(),
+    holdS: Whole(0, 30 * 86_400).optional(),
+    settleEveryS: Whole(1, 30 * 86_400).optional(),
+    feeBps: Whole(0, 5_000).default(500),
+    royaltyBps: Whole(0, 5_000).default(500),
+    frameBytes: Whole(1_024, 64 * 1024 * 1024).default(1024 * 1024),
+    logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
+  })
+  .superRefine((settings, context) => {
+    const needs = (field: 'rpcUrl' | 'treasuryKey' | 'mint'): void => {
+      if (settings.cluster !== 'local' && settings[field] === undefined)
+        context.addIssue({ code: 'custom', path: [field], message: `is needed with cluster ${settings.cluster}` })
+    }
+    needs('rpcUrl')
+    needs('treasuryKey')
+    needs('mint')
+  })
+type Settings = z.infer<typeof Settings>
+
+/** What each setting is called on the command line (where it is) and in the environment. */
+export const SETTING_NAMES = {
+  data: ['--data', 'BRAMBLE_DATA'],
+  models: ['--models', 'BRAMBLE_MODELS'],
+  host: ['--host', 'BRAMBLE_HOST'],
+  http: ['--http', 'BRAMBLE_HTTP_PORT'],
+  mqtt: ['--mqtt', 'BRAMBLE_MQTT_PORT'],
+  ws: ['--ws', 'BRAMBLE_WS_PORT'],
+  chain: ['--chain', 'BRAMBLE_CHAIN_PORT'],
+  agents: ['--agents', 'BRAMBLE_AGENTS'],
+  demo: ['--no-demo', 'BRAMBLE_DEMO'],
+  mqttUrl: ['--mqtt-url', 'BRAMBLE_MQTT_URL'],
+  publicUrl: ['--public-url', 'BRAMBLE_PUBLIC_URL'],
+  cluster: ['--cluster', 'BRAMBLE_CLUSTER'],
+  rpcUrl: ['--rpc-url', 'BRAMBLE_RPC_URL'],
+  treasuryKey: ['--treasury-key', 'BRAMBLE_TREASURY_KEY'],
+  mint: ['--mint', 'BRAMBLE_MINT'],
+  wallet: ['--wallet', 'BRAMBLE_WALLET'],
+  holdS: ['--hold-s', 'BRAMBLE_HOLD_S'],
+  settleEveryS: ['--settle-every-s', 'BRAMBLE_SETTLE_EVERY_S'],
+  feeBps: ['', 'BRAMBLE_FEE_BPS'],
+  royaltyBps: ['', 'BRAMBLE_ROYALTY_BPS'],
+  frameBytes: ['', 'BRAMBLE_FRAME_BYTES'],
+  logLevel: ['--log-level', 'BRAMBLE_LOG_LEVEL'],
+} as const satisfies Record<keyof Settings, readonly [string, string]>
+
+export type Environment = Readonly<Record<string, string | undefined>>
+export type Flags = Readonly<Partial<Record<keyof Settings, string>>>
+
+/**
+ * `up` settles often, so that a newcomer sees tokens within a minute, and says little beside its block; in production a
+ * hold leaves time for audits.
+ */
+const DEFAULTS = {
+  up: { holdS: 10, settleEveryS: 60, logLevel: 'warn' },
+  console: { holdS: 86_400, settleEveryS: 86_400, logLevel: 'info' },
+} as const
+export type Command = keyof typeof DEFAULTS
+
+export interface Config extends Omit<Settings, 'holdS' | 'settleEveryS' | 'logLevel' | 'models' | 'data'> {
+  /** Absolute. */
+  readonly data: string
+  readonly models: string
+  readonly holdS: number
+  readonly settleEveryS: number
+  readonly logLevel: NonNullable<Settings['logLevel']>
+}
+
+export type ConfigRead = { ok: true; config: Config } | { ok: false; faults: string[] }
+
+const isSetting = (field: unknown): field is keyof Settings => typeof field === 'string' && field in SETTING_NAMES
+
+/** Named as the person wrote it; where nothing was written, both names. */
+function faultOf(issue: z.core.$ZodIssue, given: Flags, env: Environment): string {
+  const [field] = issue.path
+  if (!isSetting(field)) return issue.message
+  const [flag, variable] = SETTING_NAMES[field]
+  if (given[field] !== undefined) return `${flag} ${given[field]}: ${issue.message}`
+  if (env[variable] !== undefined) return `${variable} ${env[variable]}: ${issue.message}`
+  return `${flag} (or ${variable}) ${issue.message}`
+}
+
+/** `root` is the folder of the package: the models are in it. */
+export function readConfig(env: Environment, flags: Flags, command: Command, root: string): ConfigRead {
+  const given: Record<string, string> = {}
+  for (const [field, [, variable]] of Object.entries(SETTING_NAMES)) {
+    const value = flags[field as keyof Settings] ?? env[variable]
+    if (value !== undefined && value !== '') given[field] = value
+  }
+  const read = Settings.safeParse(given)
+  if (!read.success) return { ok: false, faults: read.error.issues.map((issue) => faultOf(issue, flags, env)) }
+  const settings = read.data
+  return {
+    ok: true,
+    config: {
+      ...settings,
+      data: resolve(settings.data),
+      models: resolve(settings.models ?? join(root, 'models')),
+      holdS: settings.holdS ?? DEFAULTS[command].holdS,
+      settleEveryS: settings.settleEveryS ?? DEFAULTS[command].settleEveryS,
+      logLevel: settings.logLevel ?? DEFAULTS[command].logLevel,
+    },
+  }
+}

@@ -1,0 +1,81 @@
+// What an enrolment writes, inside its one transaction: a use of the token, and the board under a name of its own.
+import type { Kysely } from 'kysely'
+import type { Database } from '../store/schema.ts'
+import { fromRow } from './device-row.ts'
+import type { Board } from './devices.ts'
+import { nameOf } from './names.ts'
+
+export class EnrolmentFault extends Error {
+  override readonly name = 'EnrolmentFault'
+  readonly code: 'unknown-token' | 'expired-token' | 'used-token' | 'foreign-board'
+
+  constructor(code: EnrolmentFault['code'], message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** Takes one use of the token by a guarded UPDATE and returns its owner; throws EnrolmentFault when none is left. */
+export async function claimToken(trx: Kysely<Database>, hash: string, now: number): Promise<string> {
+  const claimed = await trx
+    .updateTable('enrollment_tokens')
+    .set((eb) => ({ uses_left: eb('uses_left', '-', 1) }))
+    .where('token_hash', '=', hash)
+    .where('uses_left', '>', 0)
+    .where('expires_at', '>', now)
+    .returning('owner_id')
+    .executeTakeFirst()
+  if (claimed) return claimed.owner_id
+  const token = await trx
+    .selectFrom('enrollment_tokens')
+    .select(['uses_left', 'expires_at'])
+    .where('token_hash', '=', hash)
+    .executeTakeFirst()
+  if (!token) throw new EnrolmentFault('unknown-token', 'This token is not known: make one with POST /api/enrollments.')
+  if (token.uses_left === 0) throw new EnrolmentFault('used-token', 'This token is used up: make another.')
+  throw new EnrolmentFault(
+    'expired-token',
+    `This token expired at ${new Date(token.expires_at).toISOString()}: make another.`,
+  )
+}
+
+/** 262,144 names and a hash: with ten thousand boards the third try is as good as certain. */
+const NAME_TRIES = 20
+
+async function freeName(trx: Kysely<Database>, id: string): Promise<string> {
+  for (let attempt = 0; attempt < NAME_TRIES; attempt++) {
+    const name = nameOf(id, attempt)
+    const taken = await trx.selectFrom('devices').select('id').where('name', '=', name).executeTakeFirst()
+    if (taken === undefined) return name
+  }
+  return `${nameOf(id)}-${id.slice(-4)}`
+}
+
+/** Inserts the board, or finds it again: the same key keeps its name and its earnings, and only its own owner may re-enrol it. */
+export async function saveBoard(
+  trx: Kysely<Database>,
+  board: { id: string; publicKey: string; owner: string; now: number },
+): Promise<Board> {
+  const known = await trx.selectFrom('devices').selectAll().where('id', '=', board.id).executeTakeFirst()
+  if (known && known.owner_id !== board.owner)
+    throw new EnrolmentFault(
+      'foreign-board',
+      'This board belongs to another owner: only a token of that owner lets it in.',
+    )
+  if (known) {
+    await trx.updateTable('devices').set({ removed_at: null }).where('id', '=', board.id).execute()
+    return fromRow(known)
+  }
+  const row = await trx
+    .insertInto('devices')
+    .values({
+      id: board.id,
+      name: await freeName(trx, board.id),
+      owner_id: board.owner,
+      public_key: board.publicKey,
+      enrolled_at: board.now,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  return fromRow(row)
+}

@@ -1,0 +1,146 @@
+// Every enrolled board as the console knows it: what it says of itself and its three clocks. Memory is what is asked;
+// the database is written once per turn, so a thousand heartbeats cost one transaction.
+import type { Kysely } from 'kysely'
+import type { HeartbeatMessage, InfoMessage, StatusMessage } from '../../broker/protocol/messages.ts'
+import type { Change } from '../events.ts'
+import type { Database } from '../store/schema.ts'
+import { fromRow, toRow } from './device-row.ts'
+import { addDrops, createDrops } from './drops.ts'
+import { type Clocks, type Presence, presence } from './presence.ts'
+
+export interface HistoryPoint {
+  readonly at: number
+  readonly rate: number
+  readonly queue: number
+  readonly memMiB: number
+  readonly tempC?: number
+}
+
+export interface Board {
+  readonly id: string
+  readonly name: string
+  readonly ownerId: string
+  /** 32 raw bytes, base64url. */
+  readonly publicKey: string
+  readonly clocks: Clocks
+  readonly info?: InfoMessage
+  readonly heartbeat?: HeartbeatMessage
+  /** Heartbeats since the console started, oldest first. */
+  readonly history: readonly HistoryPoint[]
+}
+
+/** Twelve hours of heartbeats. */
+const MAX_HISTORY = 1440
+
+export interface DevicesOptions {
+  readonly db: Kysely<Database>
+  readonly now: () => number
+  readonly emit: (change: Change) => void
+  /** A board that was reachable is not any more: its leases should go to others. */
+  readonly onGone: (device: string) => void
+}
+
+export type Devices = Awaited<ReturnType<typeof createDevices>>
+
+/**
+ * A board that was online when the console stopped is not known to be so now: it counts as gone since its last word until
+ * its status (retained by the broker, or published when it connects) or its next heartbeat says otherwise.
+ */
+function unheard(board: Board): Board {
+  const { mqtt, heartbeatAt = 0, resultAt = 0 } = board.clocks
+  if (mqtt === undefined) return board
+  const at = Math.max(mqtt.at, heartbeatAt, resultAt)
+  return { ...board, clocks: { ...board.clocks, mqtt: { state: 'offline', at } } }
+}
+
+interface Kept {
+  board: Board
+  history: HistoryPoint[]
+  state: Presence['state']
+}
+
+export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
+  const kept = new Map<string, Kept>()
+  const unsaved = new Set<string>()
+  const drops = createDrops()
+
+  const stateOf = ({ clocks, heartbeat }: Board): Presence => presence(clocks, heartbeat?.idle, now())
+  const add = (board: Board): void => {
+    const history: HistoryPoint[] = []
+    kept.set(board.id, { board: { ...board, history }, history, state: stateOf(board).state })
+  }
+  const rows = await db.selectFrom('devices').selectAll().where('removed_at', 'is', null).execute()
+  for (const row of rows) add(unheard(fromRow(row)))
+
+  /** Derives the state anew and tells who must know. */
+  const review = (id: string, held: Kept): void => {
+    const before = held.state
+    held.state = stateOf(held.board).state
+    if (before !== held.state) emit({ about: 'device', id })
+    if (held.state === 'offline' && before !== 'offline') onGone(id)
+  }
+
+  /** False when no such board is enrolled. */
+  const change = (id: string, difference: Partial<Board>): boolean => {
+    const held = kept.get(id)
+    if (held === undefined) return false
+    held.board = { ...held.board, ...difference }
+    unsaved.add(id)
+    review(id, held)
+    return true
+  }
+
+  return {
+    add,
+    get: (id: string): Board | undefined => kept.get(id)?.board,
+    list: (): Board[] => [...kept.values()].map(({ board }) => board),
+    presenceOf: stateOf,
+    drops: () => drops.totals(),
+
+    /** `retained`: the broker repeats what it kept, so an unchanged status keeps its old time. */
+    status(id: string, state: StatusMessage, retained: boolean): boolean {
+      const held = kept.get(id)
+      if (retained && held?.board.clocks.mqtt?.state === state) return true
+      return change(id, { clocks: { ...held?.board.clocks, mqtt: { state, at: now() } } })
+    },
+
+    info(id: string, info: InfoMessage): boolean {
+      const known = change(id, { info })
+      if (known) emit({ about: 'device', id })
+      return known
+    },
+
+    heartbeat(id: string, heartbeat: HeartbeatMessage): boolean {
+      const held = kept.get(id)
+      if (held === undefined) return false
+      const at = now()
+      const { rate, queue, memMiB, tempC } = heartbeat
+      held.history.push({ at, rate, queue, memMiB, ...(tempC !== undefined && { tempC }) })
+      if (held.history.length > MAX_HISTORY) held.history.shift()
+      addDrops(drops, id, heartbeat, at)
+      change(id, { heartbeat, clocks: { ...held.board.clocks, heartbeatAt: at } })
+      emit({ about: 'device', id })
+      return true
+    },
+
+    /** The board answered something useful now. */
+    answered(id: string): boolean {
+      const clocks = kept.get(id)?.board.clocks
+      return clocks !== undefined && change(id, { clocks: { ...clocks, resultAt: now() } })
+    },
+
+    /** Time moves states too (late, offline): looks at every board, then writes what changed. */
+    async turn(): Promise<void> {
+      for (const [id, held] of kept) review(id, held)
+      const ids = [...unsaved]
+      unsaved.clear()
+      if (ids.length === 0) return
+      await db.transaction().execute(async (trx) => {
+        for (const id of ids) {
+          const held = kept.get(id)
+          if (held) await trx.updateTable('devices').set(toRow(held.board)).where('id', '=', id).execute()
+        }
+      })
+    },
+  }
+}

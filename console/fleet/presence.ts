@@ -1,0 +1,72 @@
+// Three clocks (MQTT session, last heartbeat, last useful result) and the time now make one state and one sentence.
+// Pure, so no timer can contradict it: whoever asks, when ever, gets what the clocks say.
+import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import type { Device } from '../routes/shapes.ts'
+
+export interface Clocks {
+  /** What the retained status (or the last will) said last, and when it was heard. */
+  readonly mqtt?: { readonly state: 'online' | 'offline'; readonly at: number }
+  readonly heartbeatAt?: number
+  /** Last answer with a result, from this board. */
+  readonly resultAt?: number
+}
+
+export interface Presence {
+  readonly state: Device['state']
+  readonly reason: string
+}
+
+/** Heartbeats come every 30 s: two missed ones and half an interval of slack. */
+const LATE_AFTER_MS = 75_000
+/** A board silent for this long is gone, whatever its MQTT session says: such a connection is half-open. */
+const GONE_AFTER_MS = 300_000
+/** A result younger than this is work going on. */
+const WORKING_MS = 60_000
+/** A status and a heartbeat may overtake each other by this much. */
+const OVERTAKING_MS = 2_000
+
+const IDLE_REASONS: Readonly<Record<NonNullable<HeartbeatMessage['idle']>, string>> = {
+  'no-work': 'Ready, and nobody has sent it work.',
+  starting: 'Starting: it is loading its models.',
+  'not-connected': 'It was not connected when it last looked; it reconnects by itself.',
+  'host-restarting': 'Its inference process is restarting; look at the last results for the cause.',
+}
+
+/** "12 s", "4 min", "3 h", "2 days": how long ago, in the unit a person would use. */
+export function span(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000))
+  if (seconds < 100) return `${seconds} s`
+  if (seconds < 6000) return `${Math.round(seconds / 60)} min`
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`
+  return `${Math.round(seconds / 86_400)} days`
+}
+
+export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: number): Presence {
+  const { mqtt, heartbeatAt, resultAt } = clocks
+  const heardAt = Math.max(heartbeatAt ?? 0, resultAt ?? 0)
+  if (mqtt === undefined && heardAt === 0)
+    return { state: 'new', reason: 'Enrolled, but it has never connected: start `bramble-agent run` on it.' }
+  if (mqtt?.state === 'offline' && heardAt <= mqtt.at + OVERTAKING_MS)
+    return {
+      state: 'offline',
+      reason: `Its connection ended ${span(now - mqtt.at)} ago: look at its power and network.`,
+    }
+  // A board that has just connected has its first heartbeat still before it.
+  const aliveAt = Math.max(heardAt, mqtt?.state === 'online' ? mqtt.at : 0)
+  const silentMs = now - aliveAt
+  if (silentMs > GONE_AFTER_MS)
+    return {
+      state: 'offline',
+      reason:
+        mqtt?.state === 'online'
+          ? `Its MQTT session looks open, but nothing was heard for ${span(silentMs)}: the connection is half-open.`
+          : `Nothing was heard of it for ${span(silentMs)}: look at its power and network.`,
+    }
+  if (silentMs > LATE_AFTER_MS)
+    return { state: 'late', reason: `Heartbeats come every 30 s, and the last sign of life is ${span(silentMs)} old.` }
+  if (resultAt !== undefined && now - resultAt < WORKING_MS)
+    return { state: 'working', reason: `Answered ${span(now - resultAt)} ago.` }
+  const since =
+    resultAt === undefined ? 'It has not answered anything yet.' : `Last answer ${span(now - resultAt)} ago.`
+  return { state: 'idle', reason: `${idle === undefined ? 'Ready.' : IDLE_REASONS[idle]} ${since}` }
+}

@@ -1,0 +1,77 @@
+// The one sentence on top of the page: the worst thing that is true now, with its number and what to do about it.
+import type { Device, Overview, Rewards } from '../shapes.ts'
+import { inTokens } from './tokens.ts'
+
+export interface HealthFacts {
+  readonly connected: boolean
+  readonly broker: string
+  readonly lost: number
+  readonly waiting: number
+  readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason'>[]
+  readonly failedPayouts: number
+  readonly token: Overview['token']
+  readonly treasury: Rewards['treasury']
+  readonly chainAnswers: boolean
+}
+
+type Health = Overview['health']
+type Rule = (facts: HealthFacts) => Health | undefined
+
+const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`
+const absent = (facts: HealthFacts) => facts.boards.filter(({ state }) => state === 'offline' || state === 'late')
+const problem = (sentence: string): Health => ({ level: 'problem', sentence })
+const attention = (sentence: string): Health => ({ level: 'attention', sentence })
+
+/** The first that speaks is heard: worst first. */
+const RULES: readonly Rule[] = [
+  ({ lost }) =>
+    lost === 0
+      ? undefined
+      : problem(
+          `${count(lost, 'accepted task was', 'accepted tasks were')} never answered: that is a fault of the console; its log names them.`,
+        ),
+  ({ connected, broker }) =>
+    connected
+      ? undefined
+      : problem(`The console is not connected to the broker at ${broker}: no frame comes in until it is.`),
+  ({ treasury, token }) =>
+    treasury.coverage === undefined || treasury.coverage >= 1
+      ? undefined
+      : problem(
+          `The treasury holds ${inTokens(treasury.balance ?? '0', token)} and owes ${inTokens(treasury.liabilities, token)}: send the rest to ${treasury.address}.`,
+        ),
+  ({ failedPayouts }) =>
+    failedPayouts === 0
+      ? undefined
+      : problem(
+          `${count(failedPayouts, 'payout', 'payouts')} failed today; the money went back to its owners. Earnings tells why.`,
+        ),
+  ({ boards }) =>
+    boards.length > 0
+      ? undefined
+      : attention('No board is enrolled: make a token on the Devices page and run its line on a board.'),
+  (facts) => {
+    const gone = absent(facts)
+    const [first] = gone
+    if (first === undefined) return undefined
+    if (gone.length === facts.boards.length)
+      return problem(`No board can be reached; ${facts.waiting} tasks wait. ${first.name}: ${first.reason}`)
+    return attention(
+      `${gone.length} of ${count(facts.boards.length, 'board', 'boards')} cannot be reached. ${first.name}: ${first.reason}`,
+    )
+  },
+  ({ chainAnswers }) =>
+    chainAnswers ? undefined : attention('The chain does not answer: payouts wait until it does.'),
+]
+
+export function healthOf(facts: HealthFacts): Health {
+  for (const rule of RULES) {
+    const health = rule(facts)
+    if (health !== undefined) return health
+  }
+  const working = facts.boards.filter(({ state }) => state === 'working').length
+  return {
+    level: 'ok',
+    sentence: `${count(facts.boards.length, 'board', 'boards')} online, ${working} at work; nothing is lost and every payout went through.`,
+  }
+}

@@ -1,0 +1,68 @@
+// The console on the bus: the broker, who may come in, and the console's own link.
+import { connectLink } from '../../broker/link.ts'
+import { filters, formatTopic } from '../../broker/protocol/topics.ts'
+import { createBus, type Hearers } from '../bus.ts'
+import { createEnrolment } from '../fleet/enrolment.ts'
+import { reachable } from './addresses.ts'
+import { CONSOLE_NAME, createDoorkeeper, createOwnCredential, openBroker } from './broker.ts'
+import type { House } from './console.ts'
+import type { Surroundings } from './surroundings.ts'
+import type { Trades } from './trades.ts'
+
+/** What each trade does with what the bus hears. */
+function hearersOf({ devices, dispatcher, receipts, pulse }: Trades): Hearers {
+  return {
+    status: devices.status,
+    info: devices.info,
+    heartbeat: devices.heartbeat,
+    result(device, task, message) {
+      if (devices.get(device) === undefined) return false
+      if (!('error' in message)) {
+        devices.answered(device)
+        pulse.answered()
+      }
+      return task === undefined ? true : dispatcher.result(device, task, message).then(() => undefined)
+    },
+    async receipts(device, jws) {
+      const ingested = await receipts.ingest(device, jws)
+      return 'ack' in ingested ? ingested.ack : undefined
+    },
+    async offer(requester, { kind, model, payload, requestId }) {
+      if (kind === 'frame') await dispatcher.frame({ requester, model, payload })
+      else await dispatcher.offer({ requester, model, payload, ...(requestId !== undefined && { requestId }) })
+    },
+  }
+}
+
+export async function connect(house: House, root: string, surroundings: Surroundings) {
+  const { config, store, trades, voice } = house
+  const { stack, log, now, randomBytes } = surroundings
+  const { verify, requesters, issuer, devices, challenges } = trades
+  const isBoard = (id: string): boolean => devices.get(id) !== undefined
+  const admit = createDoorkeeper({ verify, requesters, isBoard, root })
+  const broker = await openBroker(config, admit, { ...surroundings, root })
+  const credential = await createOwnCredential(issuer, root)
+  const link = connectLink({
+    url: broker.url,
+    // Two consoles on one broker must not throw each other out: that would be a circle.
+    clientId: `${CONSOLE_NAME}-${randomBytes(6).toString('hex')}`,
+    username: CONSOLE_NAME,
+    password: credential.current,
+    subscriptions: filters.console(root),
+    log: log.child({ part: 'bus' }),
+  })
+  stack.defer(() => link.close())
+  const bus = createBus({ link, root, hearers: hearersOf(trades), log: log.child({ part: 'bus' }) })
+  voice.use((topic, payload, options) => link.publish(formatTopic(topic, root), payload, options))
+  const enrolment = createEnrolment({
+    db: store.db,
+    now,
+    randomBytes,
+    challenges,
+    issuer,
+    mqtt: { url: config.mqttUrl ?? reachable(broker.url, config.host, config.publicUrl), root },
+    add: devices.add,
+    boardOf: devices.get,
+  })
+  return { broker, bus, enrolment, credential }
+}

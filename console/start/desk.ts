@@ -1,0 +1,135 @@
+// What the routes call: each address of the API bound to the trade or view that answers it.
+import type { Context } from 'hono'
+import type { Kysely } from 'kysely'
+import type { Catalog } from '../../models/catalog.ts'
+import type { AppOptions } from '../app.ts'
+import type { Bus } from '../bus.ts'
+import type { Config } from '../config.ts'
+import type { createEnrolment } from '../fleet/enrolment.ts'
+import { createMetrics } from '../metrics.ts'
+import { checkLedger } from '../rewards/check.ts'
+import { createFeed } from '../routes/views/feed.ts'
+import { createOverview } from '../routes/views/overview.ts'
+import type { Store } from '../store/open.ts'
+import type { Database } from '../store/schema.ts'
+import { answerFor, enrollmentDesk, epochDetail } from './answers.ts'
+import type { Broker } from './broker.ts'
+import type { ConsoleKeys } from './keys.ts'
+import { type Money, settle } from './money.ts'
+import type { Surroundings } from './surroundings.ts'
+import type { Trades } from './trades.ts'
+import { openViews, workOf } from './views.ts'
+
+export interface DeskOptions {
+  readonly config: Config
+  readonly store: Store
+  readonly catalog: Catalog
+  readonly keys: ConsoleKeys
+  readonly trades: Trades
+  readonly money: Money
+  readonly broker: Broker
+  readonly bus: Bus
+  readonly enrolment: ReturnType<typeof createEnrolment>
+  /** The console's address as a board reaches it. */
+  readonly publicUrl: () => string
+}
+
+async function countBy(db: Kysely<Database>, table: 'payouts' | 'receipts'): Promise<Record<string, number>> {
+  const rows = await db
+    .selectFrom(table)
+    .select((eb) => ['state', eb.fn.countAll<number>().as('count')])
+    .groupBy('state')
+    .execute()
+  return Object.fromEntries(rows.map(({ state, count }) => [state, count]))
+}
+
+/** Requests through a socket have an address; `app.request()` of a test has none. */
+function addressOf(c: Context): string {
+  const env = c.env as { incoming?: { socket: { remoteAddress?: string } } } | undefined
+  return env?.incoming?.socket.remoteAddress ?? 'unknown'
+}
+
+const LIMITS = { jsonBytes: 16 * 1024, enrolPerMinute: 60 }
+
+export function openDesk(options: DeskOptions, surroundings: Surroundings) {
+  const { config, store, keys, trades, money, broker, bus, enrolment } = options
+  const { now, log, version, stopping, packageRoot } = surroundings
+  const { db } = store
+  const { requesters, dispatcher, frames, events, pulse } = trades
+  const views = openViews(options, now)
+  const overview = createOverview({
+    db,
+    now,
+    boards: views.boards.list,
+    work: () => workOf(trades),
+    pulse,
+    money: views.money,
+    treasury: money.treasury,
+    broker: { url: broker.url, connected: () => bus.connected },
+  })
+  const feed = createFeed({
+    listen: events.listen,
+    tasks: views.tasks.many,
+    devices: views.boards.many,
+    payouts: views.payouts.many,
+    overview,
+    now,
+  })
+  const startedAt = now()
+
+  const app: AppOptions = {
+    guard: { consoleToken: keys.token, requesterOf: async (key) => (await requesters.authenticate(key))?.id },
+    public: {
+      version,
+      upS: () => Math.round((now() - startedAt) / 1000),
+      probe: async () => void (await db.selectFrom('meta').select('key').limit(1).execute()),
+      metrics: createMetrics({
+        overview,
+        tasks: () => {
+          const { queued, leased, ended } = dispatcher.stats()
+          return { queued, leased, ...ended }
+        },
+        payouts: () => countBy(db, 'payouts'),
+        receipts: () => countBy(db, 'receipts'),
+        bus: bus.stats,
+        broker: broker.stats,
+        coverage: async () => (await views.money.coverage()).coverage,
+      }),
+      jwks: () => ({ keys: trades.issuer.jwks().keys.map((key) => ({ ...key })) }),
+    },
+    enrol: { enrol: enrolment.enrol, renew: enrolment.renew, challenge: trades.challenges.make },
+    overview: { overview },
+    devices: { devices: views.boards.list, device: views.boards.detail },
+    tasks: {
+      tasks: views.tasks.list,
+      task: views.tasks.get,
+      frame: frames.get,
+      requesterFor: async (asked) =>
+        (asked === undefined ? (await requesters.list())[0] : await requesters.get(asked))?.id,
+      ask: (asking) => answerFor(dispatcher, asking),
+      answer: dispatcher.waitFor,
+    },
+    models: { models: views.models },
+    rewards: {
+      rewards: views.money.rewards,
+      epoch: (id, limit) => epochDetail(views, id, limit),
+      checkLedger: async () => {
+        const treasuryBalance = await money.treasury.balance()
+        return checkLedger(db, treasuryBalance === undefined ? {} : { treasuryBalance })
+      },
+    },
+    payouts: {
+      payouts: views.payouts.list,
+      payout: views.payouts.detail,
+      settle: () => settle(money.payouts, views.payouts),
+    },
+    enrollments: enrollmentDesk(options, now),
+    events: { subscribe: feed.subscribe, stopping },
+    dist: `${packageRoot}/console/ui/dist`,
+    limits: { ...LIMITS, frameBytes: config.frameBytes },
+    now,
+    log: log.child({ part: 'http' }),
+    addressOf,
+  }
+  return { app, feed, overview }
+}

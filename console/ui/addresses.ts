@@ -1,0 +1,30 @@
+// The page's addresses: what a path means, and the path of each thing.
+
+export type Route =
+  | { readonly page: 'overview' }
+  | { readonly page: 'devices' }
+  | { readonly page: 'device'; readonly id: string }
+  | { readonly page: 'tasks'; readonly id?: string }
+  | { readonly page: 'earnings' }
+  | { readonly page: 'unknown'; readonly path: string }
+
+export function parsePath(path: string): Route {
+  const [first, id, ...rest] = path
+    .split('/')
+    .filter((level) => level !== '')
+    .map(decodeURIComponent)
+  if (rest.length > 0) return { page: 'unknown', path }
+  if (first === undefined) return { page: 'overview' }
+  if (first === 'devices') return id === undefined ? { page: 'devices' } : { page: 'device', id }
+  if (first === 'tasks') return id === undefined ? { page: 'tasks' } : { page: 'tasks', id }
+  return first === 'earnings' && id === undefined ? { page: 'earnings' } : { page: 'unknown', path }
+}
+
+export const paths = {
+  overview: '/',
+  devices: '/devices',
+  device: (id: string) => `/devices/${encodeURIComponent(id)}`,
+  tasks: '/tasks',
+  task: (id: string) => `/tasks/${encodeURIComponent(id)}`,
+  earnings: '/earnings',
+} as const

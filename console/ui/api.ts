@@ -1,0 +1,81 @@
+// The console's HTTP API as typed calls. Every call answers an outcome: the page says what went wrong, it never throws.
+import { type ClientResponse, hc, type InferResponseType } from 'hono/client'
+import type { AppType } from '../app.ts'
+
+export type Outcome<T> =
+  | { readonly ok: true; readonly value: T }
+  /** `status` 0: the console could not be reached. */
+  | { readonly ok: false; readonly status: number; readonly message: string }
+
+export interface ApiOptions {
+  readonly bearer: () => string | undefined
+  readonly fetch: typeof fetch
+  /** Told the console's clock (its Date header), so that ages are right on a computer whose own clock is not. */
+  readonly onClock: (consoleMs: number) => void
+  /** The token is not, or no longer, good. */
+  readonly onRefused: () => void
+}
+
+type Client = ReturnType<typeof hc<AppType>>['api']
+export type PayoutDetail = InferResponseType<Client['payouts'][':id']['$get'], 200>
+export type EpochDetail = InferResponseType<Client['rewards']['epochs'][':id']['$get'], 200>
+export type Settlement = InferResponseType<Client['payouts']['$post'], 200>
+export type Enrollment = InferResponseType<Client['enrollments']['$post'], 201>
+export type EnrollmentOptions = Parameters<Client['enrollments']['$post']>[0]['json']
+
+const UNREACHABLE = 'The console cannot be reached.'
+
+async function messageOf(response: ClientResponse<unknown>): Promise<string> {
+  try {
+    const body = (await response.json()) as { error?: { message?: string } }
+    return body.error?.message ?? `The console answered ${response.status}.`
+  } catch {
+    return `The console answered ${response.status}.`
+  }
+}
+
+export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
+  const authorization = (): Record<string, string> => ({ authorization: `Bearer ${bearer() ?? ''}` })
+  const { api } = hc<AppType>('/', { fetch, headers: authorization })
+
+  const answer = async <T>(call: () => Promise<ClientResponse<unknown>>): Promise<Outcome<T>> => {
+    try {
+      const response = await call()
+      const date = Date.parse(response.headers.get('date') ?? '')
+      if (!Number.isNaN(date)) onClock(date)
+      if (response.status === 401) onRefused()
+      if (!response.ok) return { ok: false, status: response.status, message: await messageOf(response) }
+      return { ok: true, value: (await response.json()) as T }
+    } catch {
+      return { ok: false, status: 0, message: UNREACHABLE }
+    }
+  }
+
+  return {
+    overview: () => answer<InferResponseType<typeof api.overview.$get, 200>>(() => api.overview.$get()),
+    devices: () => answer<InferResponseType<typeof api.devices.$get, 200>>(() => api.devices.$get()),
+    device: (id: string) =>
+      answer<InferResponseType<(typeof api.devices)[':id']['$get'], 200>>(() =>
+        api.devices[':id'].$get({ param: { id } }),
+      ),
+    tasks: (limit: number) =>
+      answer<InferResponseType<typeof api.tasks.$get, 200>>(() => api.tasks.$get({ query: { limit: String(limit) } })),
+    task: (id: string) =>
+      answer<InferResponseType<(typeof api.tasks)[':id']['$get'], 200>>(() => api.tasks[':id'].$get({ param: { id } })),
+    rewards: () => answer<InferResponseType<typeof api.rewards.$get, 200>>(() => api.rewards.$get()),
+    epoch: (id: number) =>
+      answer<EpochDetail>(() => api.rewards.epochs[':id'].$get({ param: { id: String(id) }, query: {} })),
+    payout: (id: string) => answer<PayoutDetail>(() => api.payouts[':id'].$get({ param: { id } })),
+    settle: () => answer<Settlement>(() => api.payouts.$post()),
+    checkLedger: () => answer<InferResponseType<typeof api.ledger.check.$get, 200>>(() => api.ledger.check.$get()),
+    enroll: (json: EnrollmentOptions) => answer<Enrollment>(() => api.enrollments.$post({ json })),
+    /** The frame of a task as it was sent; undefined once the console no longer keeps it. */
+    frame: async (id: string): Promise<Blob | undefined> => {
+      const response = await fetch(`/api/tasks/${encodeURIComponent(id)}/frame`, { headers: authorization() })
+      return response.ok ? response.blob() : undefined
+    },
+    openEvents: (signal: AbortSignal): Promise<Response> =>
+      fetch('/api/events', { headers: { ...authorization(), accept: 'text/event-stream' }, signal }),
+  }
+}
+export type Api = ReturnType<typeof createApi>

@@ -1,0 +1,158 @@
+// Devices: every board in one table, what it is doing and why, and the way to add another.
+import { useSignal } from '@preact/signals'
+import type { Device } from '../../routes/shapes.ts'
+import { paths } from '../addresses.ts'
+import { compareUnits } from '../amounts.ts'
+import { modelName } from '../answers.ts'
+import { Clocks } from '../parts/clocks.tsx'
+import { Empty, Loading } from '../parts/empty.tsx'
+import { EnrolPanel } from '../parts/enrol.tsx'
+import { type Choice, Filter } from '../parts/filter.tsx'
+import { Icon } from '../parts/icons.tsx'
+import { type Column, Table } from '../parts/table.tsx'
+import { Amount, Pill } from '../parts/words.tsx'
+import { formatRate, formatTemperature, plural } from '../quantities.ts'
+import { devices } from '../state.ts'
+import { DEVICE_WORDS } from '../words.ts'
+
+const NAMED_MODELS = 2
+
+function Models({ models }: { models: readonly string[] }) {
+  if (models.length === 0) return <span class="muted">none</span>
+  const more = models.length - NAMED_MODELS
+  return (
+    <span title={models.join(', ')}>
+      {models.slice(0, NAMED_MODELS).map(modelName).join(', ')}
+      {more > 0 && <span class="muted"> and {more} more</span>}
+    </span>
+  )
+}
+
+const columns: readonly Column<Device>[] = [
+  {
+    key: 'name',
+    label: 'Board',
+    compare: (a, b) => a.name.localeCompare(b.name),
+    cell: ({ id, name, owner }) => (
+      <>
+        <a class="row-link" href={paths.device(id)}>
+          {name}
+        </a>
+        <small class="muted">{owner.name}</small>
+      </>
+    ),
+  },
+  {
+    key: 'state',
+    label: 'State',
+    compare: (a, b) => a.state.localeCompare(b.state),
+    cell: ({ state, reason }) => (
+      <>
+        <Pill {...DEVICE_WORDS[state]} />
+        <span class="reason">{reason}</span>
+      </>
+    ),
+  },
+  { key: 'clocks', label: 'Clocks', cell: (device) => <Clocks device={device} /> },
+  {
+    key: 'models',
+    label: 'Models',
+    cell: ({ models }) => <Models models={models} />,
+  },
+  {
+    key: 'rate',
+    label: 'Rate',
+    end: true,
+    compare: (a, b) => a.rate - b.rate,
+    cell: ({ rate }) => (
+      <>
+        {formatRate(rate)} <span class="unit">/s</span>
+      </>
+    ),
+  },
+  { key: 'queue', label: 'Queue', end: true, compare: (a, b) => a.queue - b.queue, cell: ({ queue }) => queue },
+  {
+    key: 'temp',
+    label: 'Temp.',
+    end: true,
+    compare: (a, b) => (a.tempC ?? -1) - (b.tempC ?? -1),
+    cell: ({ tempC }) =>
+      tempC === undefined ? (
+        <span class="muted" title="This board has no such sensor">
+          no sensor
+        </span>
+      ) : (
+        formatTemperature(tempC)
+      ),
+  },
+  {
+    key: 'earned',
+    label: 'Earned',
+    end: true,
+    compare: (a, b) => compareUnits(a.earned, b.earned),
+    cell: ({ earned }) => <Amount units={earned} />,
+  },
+]
+
+const matches = (device: Device, text: string, state: string): boolean => {
+  const words = [device.name, device.id, device.owner.name, ...device.models].join(' ').toLowerCase()
+  return words.includes(text.toLowerCase().trim()) && (state === '' || device.state === state)
+}
+
+const choicesOf = (all: readonly Device[]): readonly Choice[] => [
+  { value: '', label: `All ${all.length}` },
+  ...(Object.keys(DEVICE_WORDS) as Device['state'][])
+    .map((state) => ({ state, count: all.filter((device) => device.state === state).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ state, count }) => ({ value: state, label: `${DEVICE_WORDS[state].label} ${count}` })),
+]
+
+export function DevicesPage() {
+  const text = useSignal('')
+  const state = useSignal('')
+  const adding = useSignal(false)
+  const all = devices.value
+  if (!all) return <Loading what="the boards" />
+  const shown = all.filter((device) => matches(device, text.value, state.value))
+  return (
+    <>
+      <div class="page-head">
+        <h1>Devices</h1>
+        <button
+          type="button"
+          class="button primary"
+          aria-expanded={adding.value}
+          onClick={() => {
+            adding.value = !adding.value
+          }}
+        >
+          <Icon name={adding.value ? 'cross' : 'plus'} />
+          {adding.value ? 'Close' : 'Add board'}
+        </button>
+      </div>
+      {adding.value && <EnrolPanel />}
+      {all.length === 0 ? (
+        <Empty title="No board is enrolled yet.">
+          <p>
+            Press “Add board”, run the line it shows on a Raspberry Pi, a Jetson or this computer, and it appears here.
+          </p>
+        </Empty>
+      ) : (
+        <>
+          <Filter
+            label="Find a board"
+            hint="Name, id, owner or model"
+            text={text}
+            choice={state}
+            choices={choicesOf(all)}
+          />
+          {shown.length === 0 ? (
+            <Empty title={`None of ${plural(all.length, 'board')} fits the filter.`} />
+          ) : (
+            <Table caption="Boards" columns={columns} rows={shown} keyOf={({ id }) => id} />
+          )}
+        </>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,34 @@
+// Numbers with their units, as a person reads them: rates, milliseconds, memory, digests.
+
+const fixed = (value: number, digits: number): string =>
+  value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+
+/** Answers per second without the unit: `0`, `0.4`, `12.3`, `1,204`. */
+export const formatRate = (perS: number): string => (perS === 0 ? '0' : fixed(perS, perS < 100 ? 1 : 0))
+
+export const formatCount = (count: number): string => fixed(count, 0)
+
+/** `0 ms`, `0.4 ms`, `18 ms`, `2.1 s`. */
+export function formatMs(ms: number): string {
+  if (ms >= 1000) return `${fixed(ms / 1000, 1)} s`
+  return `${fixed(ms, ms > 0 && ms < 10 ? 1 : 0)} ms`
+}
+
+/** `87 MiB`, `3.8 GiB`. */
+export const formatMiB = (miB: number): string => (miB < 1024 ? `${fixed(miB, 0)} MiB` : `${fixed(miB / 1024, 1)} GiB`)
+
+export const formatTemperature = (celsius: number): string => `${fixed(celsius, 0)} °C`
+
+/** A score 0..1 as whole percent; never 100 % unless it is exactly that. */
+export const formatScore = (score: number): string =>
+  `${score >= 1 ? 100 : Math.min(99, Math.max(0, Math.round(score * 100)))} %`
+
+/** Enough of a digest, key or signature to compare by eye. */
+export const shorten = (text: string, keep = 8): string =>
+  text.length <= keep * 2 + 1 ? text : `${text.slice(0, keep)}…${text.slice(-4)}`
+
+export const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${formatCount(count)} ${count === 1 ? one : many}`
+
+/** `covered 1.00×`: cut, not rounded, so that 0.999 never reads as covered. */
+export const formatCoverage = (ratio: number): string => `${fixed(Math.floor(ratio * 100 + 1e-9) / 100, 2)}×`

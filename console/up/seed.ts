@@ -1,0 +1,61 @@
+// What a newcomer finds: an owner with a wallet, and a requester with a budget. Safe to run at every start.
+import { join } from 'node:path'
+import type { Requesters } from '../market/requesters.ts'
+import { accounts } from '../rewards/accounts.ts'
+import { post } from '../rewards/ledger.ts'
+import { readSecret, writeSecret } from '../secrets.ts'
+import { readOrCreateKeyFile } from '../settlement/keys.ts'
+import type { Store } from '../store/open.ts'
+
+export const DEMO = 'demo'
+/** 1,000 tokens of 6 decimals. */
+export const DEMO_BUDGET = 1_000_000_000n
+
+export interface SeedOptions {
+  readonly store: Store
+  readonly requesters: Requesters
+  readonly keysFolder: string
+  readonly now: () => number
+  /** The owner's payout wallet; made here when absent. */
+  readonly wallet?: string
+}
+
+export interface Seeded {
+  readonly wallet: string
+  readonly apiKey: string
+  /** File with the API key. */
+  readonly keyFile: string
+}
+
+async function seedOwner({ store, keysFolder, now, wallet }: SeedOptions): Promise<string> {
+  const address = wallet ?? (await readOrCreateKeyFile(join(keysFolder, 'demo-wallet.json'))).address
+  await store.db
+    .insertInto('owners')
+    .values({ id: DEMO, name: 'Demo owner', wallet: address, created_at: now() })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ wallet: address }))
+    .execute()
+  return address
+}
+
+/** The key is kept in a file; where that is lost, or was never written, there is a new one. */
+async function seedRequester({ requesters }: SeedOptions, keyFile: string): Promise<string> {
+  const known = await readSecret(keyFile)
+  if (known !== undefined && (await requesters.authenticate(known))?.id === DEMO) return known
+  const exists = (await requesters.get(DEMO)) !== undefined
+  const key = exists
+    ? await requesters.renewKey(DEMO)
+    : (await requesters.create({ id: DEMO, name: 'Demo pipeline', ownerId: DEMO })).key
+  await writeSecret(keyFile, key, 'w')
+  return key
+}
+
+export async function seed(options: SeedOptions): Promise<Seeded> {
+  const { store, keysFolder, now } = options
+  const keyFile = join(keysFolder, 'demo-requester.key')
+  const wallet = await seedOwner(options)
+  const apiKey = await seedRequester(options, keyFile)
+  // Posted once, ever: the same kind, reference and account again changes nothing. Its tokens are the treasury's first.
+  const deposit = { kind: 'deposit', ref: 'demo:first', from: accounts.outside, to: accounts.budget(DEMO) } as const
+  await store.db.transaction().execute((trx) => post(trx, [{ ...deposit, amount: DEMO_BUDGET, at: now() }]))
+  return { wallet, apiKey, keyFile }
+}

@@ -1,0 +1,130 @@
+// One lane of orders, answered in order: while the model runs one frame, the next two are being decoded.
+import type { ErrorCode, Runtime } from '../../broker/protocol/messages.ts'
+import { messageOf, RunFailure } from './failure.ts'
+import type { Order, Reply, RunOutcome } from './messages.ts'
+import type { LoadableModel, Model } from './model.ts'
+import type { Prepared } from './tasks/prepared.ts'
+
+/** Decoding is shorter than most models' run; two ahead also fills the second core for the models where it is not. */
+const DECODED_AHEAD = 2
+
+interface LaneDeps {
+  readonly open: (model: LoadableModel) => Promise<Model>
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  readonly rssMiB: () => number
+  readonly runtimeOn: (provider: string) => Runtime
+  readonly reply: (reply: Reply) => void
+  /** Called after each run with the size of its frame, for collecting what the run left. */
+  readonly afterRun: (frameBytes: number) => void
+}
+
+type Decoded = { prepared: Prepared; decodeMs: number } | { failure: unknown; decodeMs: number }
+type RunOrder = Extract<Order, { type: 'run' }>
+interface Entry {
+  readonly order: Order
+  decoding?: Promise<Decoded>
+}
+
+export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: LaneDeps): {
+  accept(order: Order): void
+} {
+  const models = new Map<string, Model>()
+  const entries: Entry[] = []
+  let isDraining = false
+  /** Milliseconds that runs have held this thread: a decode that waited for one did not take that long. */
+  let heldMs = 0
+
+  async function decode(model: Model, order: RunOrder): Promise<Decoded> {
+    const [from, heldBefore] = [now(), heldMs]
+    const decodeMs = () => Math.max(0, now() - from - (heldMs - heldBefore))
+    try {
+      const prepared = await model.prepare(order.frame)
+      return { prepared, decodeMs: decodeMs() }
+    } catch (failure) {
+      return { failure, decodeMs: decodeMs() }
+    }
+  }
+
+  function decodeAhead(): void {
+    for (const entry of entries.slice(0, DECODED_AHEAD + 1)) {
+      const { order } = entry
+      // Behind a load nothing is known yet of the model's input.
+      if (order.type !== 'run') return
+      const model = models.get(order.key)
+      if (model) entry.decoding ??= decode(model, order)
+    }
+  }
+
+  async function infer(model: Model, decoded: Decoded): Promise<RunOutcome> {
+    const { decodeMs } = decoded
+    if ('failure' in decoded) return failed(decoded.failure, { decode: decodeMs, infer: 0 })
+    const from = now()
+    const ms = () => ({ decode: decodeMs, infer: now() - from })
+    try {
+      const answer = await model.run(decoded.prepared)
+      return { ok: true, ...answer, ms: ms() }
+    } catch (error) {
+      return failed(error, ms())
+    } finally {
+      heldMs += now() - from
+      decoded.prepared.release()
+    }
+  }
+
+  async function run(entry: Entry, order: RunOrder): Promise<RunOutcome> {
+    const model = models.get(order.key)
+    if (!model) return { ok: false, error: { code: 'unknown-model', message: `${order.key} is not loaded` } }
+    const decoded = await (entry.decoding ?? decode(model, order))
+    const outcome = await infer(model, decoded)
+    afterRun(order.frame.data.byteLength)
+    return outcome
+  }
+
+  async function load({ id, key, model }: Extract<Order, { type: 'load' }>): Promise<Reply> {
+    try {
+      const opened = await open(model)
+      await models.get(key)?.close()
+      models.set(key, opened)
+      return { type: 'loaded', id, runtime: runtimeOn(opened.provider) }
+    } catch (error) {
+      return { type: 'load-failed', id, message: messageOf(error) }
+    }
+  }
+
+  async function answer(entry: Entry): Promise<Reply> {
+    const { order } = entry
+    if (order.type === 'run') return { type: 'done', id: order.id, outcome: await run(entry, order), rssMiB: rssMiB() }
+    if (order.type === 'load') return await load(order)
+    await models.get(order.key)?.close()
+    models.delete(order.key)
+    return { type: 'unloaded', id: order.id }
+  }
+
+  async function drain(): Promise<void> {
+    isDraining = true
+    for (let entry = entries[0]; entry; entry = entries[0]) {
+      decodeAhead()
+      reply(await answer(entry))
+      entries.shift()
+    }
+    isDraining = false
+  }
+
+  return {
+    accept(order) {
+      entries.push({ order })
+      if (isDraining) decodeAhead()
+      else void drain()
+    },
+  }
+}
+
+/** A failure that nobody foresaw is the model's until shown otherwise: the frame was already decoded. */
+const codeOf = (error: unknown): ErrorCode => (error instanceof RunFailure ? error.code : 'model-failed')
+
+const failed = (error: unknown, ms: { decode: number; infer: number }): RunOutcome => ({
+  ok: false,
+  error: { code: codeOf(error), message: messageOf(error) },
+  ms,
+})

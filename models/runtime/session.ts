@@ -1,0 +1,128 @@
+// ONNX Runtime behind a narrow face, and the only importer of it: options that keep the bits and the CPU in hand.
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import ort from 'onnxruntime-node'
+import type { TensorType } from '../manifest.ts'
+import { cpuClassOf } from './cpu.ts'
+import { messageOf, RunFailure } from './failure.ts'
+
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigInt64Array
+
+export interface RawTensor {
+  readonly type: TensorType
+  readonly shape: readonly number[]
+  readonly data: TensorData
+}
+export type Tensors = Readonly<Record<string, RawTensor>>
+
+/** `shape` has -1 where the model leaves a dimension free. */
+export interface TensorPort {
+  readonly name: string
+  readonly type: string
+  readonly shape: readonly number[]
+}
+
+export interface Session {
+  readonly inputs: readonly TensorPort[]
+  readonly outputs: readonly TensorPort[]
+  /** The execution provider this session really runs on. */
+  readonly provider: string
+  /** Blocks the event loop for the length of the run: ONNX Runtime's Node binding runs on the calling thread. */
+  run(feeds: Tensors, fetches: readonly string[]): Promise<Tensors>
+  close(): Promise<void>
+}
+
+export const ORT_VERSION: string = ort.env.versions.node ?? ort.env.versions.common
+
+const cpu = cpuClassOf(process.arch, readCpuinfo())
+export const CPU_CLASS = cpu.name
+export const SESSION_FLAGS: readonly string[] = cpu.needsQuantPrecision ? ['x64quantprecision'] : []
+
+function readCpuinfo(): string {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Is the CUDA provider's library there? Naming a provider without it only prints errors and fails. */
+function hasCudaLibrary(): boolean {
+  const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'))
+  return existsSync(join(root, 'bin/napi-v6', process.platform, process.arch, 'libonnxruntime_providers_cuda.so'))
+}
+
+/** In order of preference. A provider this build does not list would be dropped without a word, so it is not tried. */
+function providers(): string[] {
+  const listed = new Set(ort.listSupportedBackends().map((backend) => backend.name))
+  return ['cuda', 'cpu'].filter((name) => listed.has(name) && (name !== 'cuda' || hasCudaLibrary()))
+}
+
+const optionsFor = (provider: string, intraOpThreads: number): ort.InferenceSession.SessionOptions => ({
+  executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+  intraOpNumThreads: intraOpThreads,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  logSeverityLevel: 3,
+  extra: {
+    session: {
+      // Spinning threads burn the second core that decode and the agent need.
+      intra_op: { allow_spinning: '0' },
+      ...(cpu.needsQuantPrecision && { x64quantprecision: '1' }),
+    },
+  },
+})
+
+async function create(model: Uint8Array, intraOpThreads: number) {
+  let lastError: unknown
+  for (const provider of providers()) {
+    try {
+      return { provider, session: await ort.InferenceSession.create(model, optionsFor(provider, intraOpThreads)) }
+    } catch (error) {
+      lastError = error
+    }
+  }
+  throw lastError
+}
+
+const portOf = (meta: ort.InferenceSession.ValueMetadata): TensorPort =>
+  meta.isTensor
+    ? { name: meta.name, type: meta.type, shape: meta.shape.map((n) => (typeof n === 'number' ? n : -1)) }
+    : { name: meta.name, type: 'not a tensor', shape: [] }
+
+const toOrt = ({ type, data, shape }: RawTensor): ort.Tensor =>
+  new ort.Tensor(type as 'float32', data as Float32Array, [...shape])
+
+/** `model` is the bytes of the file, so that what was hashed is what runs. Throws where ONNX Runtime refuses them. */
+export async function openSession(model: Uint8Array, intraOpThreads: number): Promise<Session> {
+  const { session, provider } = await create(model, intraOpThreads)
+  return {
+    inputs: session.inputMetadata.map(portOf),
+    outputs: session.outputMetadata.map(portOf),
+    provider,
+    async run(feeds, fetches) {
+      const inputs: Record<string, ort.Tensor> = {}
+      for (const [name, tensor] of Object.entries(feeds)) inputs[name] = toOrt(tensor)
+      try {
+        const outputs = await session.run(inputs, fetches)
+        const tensors: Record<string, RawTensor> = {}
+        for (const [name, { type, dims, data }] of Object.entries(outputs))
+          tensors[name] = { type: type as TensorType, shape: dims, data: data as TensorData }
+        return tensors
+      } catch (error) {
+        throw new RunFailure('model-failed', `the model refused the run: ${messageOf(error)}`, error)
+      }
+    },
+    close: () => session.release(),
+  }
+}

@@ -1,0 +1,81 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { HEARTBEAT_BYTES, heartbeatOf, type Readings } from '../../agent/heartbeat.ts'
+import { createTally, type DropReason } from '../../agent/tally.ts'
+import { ERROR_CODES, type ErrorCode, HeartbeatMessage } from '../../broker/protocol/messages.ts'
+
+const readings = (more: Partial<Readings> = {}): Readings => ({
+  at: Date.UTC(2026, 10, 22),
+  upMs: 90_000,
+  counts: createTally().counts(),
+  answeredSince: 0,
+  sinceMs: 30_000,
+  queue: 0,
+  outbox: 0,
+  memMiB: 60.4,
+  vitals: { totalMiB: 512, freeMiB: 123 },
+  host: 'ready',
+  ...more,
+})
+
+describe('the heartbeat', () => {
+  test('stays within 400 bytes with every reason and the largest numbers', () => {
+    const count = fc.integer({ min: 0, max: 999_999_999 })
+    const reasons = fc.dictionary(fc.constantFrom(...ERROR_CODES, 'newer-frame', 'queue-full', 'late'), count)
+    fc.assert(
+      fc.property(reasons, count, (drops, n) => {
+        const message = heartbeatOf(
+          readings({
+            counts: { in: n, answered: n, refused: n, dropped: n, reasons: drops },
+            upMs: 10 * 365 * 86_400_000,
+            answeredSince: 9_999,
+            queue: 100_000,
+            outbox: 9_999_999,
+            vitals: { tempC: -12.5, totalMiB: 65_536, freeMiB: 65_000 },
+            host: 'restarting',
+          }),
+        )
+        expect(JSON.stringify(message).length).toBeLessThanOrEqual(HEARTBEAT_BYTES)
+        expect(HeartbeatMessage.parse(message)).toEqual(message)
+        const sum = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0)
+        expect(sum(message.drops)).toBe(sum(drops))
+      }),
+    )
+  })
+
+  test('leaves out a temperature that the board cannot measure', () => {
+    expect(heartbeatOf(readings())).not.toHaveProperty('tempC')
+    expect(heartbeatOf(readings({ vitals: { tempC: 51.2, totalMiB: 512, freeMiB: 1 } })).tempC).toBe(51.2)
+  })
+
+  test('says why it is idle, and nothing while it works', () => {
+    expect(heartbeatOf(readings()).idle).toBe('no-work')
+    expect(heartbeatOf(readings({ host: 'starting' })).idle).toBe('starting')
+    expect(heartbeatOf(readings({ host: 'restarting', queue: 3 })).idle).toBe('host-restarting')
+    expect(heartbeatOf(readings({ queue: 1 }))).not.toHaveProperty('idle')
+    expect(heartbeatOf(readings({ answeredSince: 60 }))).toMatchObject({ rate: 2 })
+    expect(heartbeatOf(readings({ answeredSince: 60 }))).not.toHaveProperty('idle')
+  })
+
+  test('counts every frame out once', () => {
+    const end = fc.oneof(
+      fc.constant({ kind: 'answered' as const }),
+      fc.constantFrom<ErrorCode>('busy', 'bad-frame').map((code) => ({ kind: 'refused' as const, code })),
+      fc.constantFrom<DropReason>('late', 'duplicate').map((reason) => ({ kind: 'dropped' as const, reason })),
+    )
+    fc.assert(
+      fc.property(fc.array(end), (ends) => {
+        const tally = createTally()
+        for (const one of ends) {
+          tally.arrived()
+          if (one.kind === 'answered') tally.answered()
+          else if (one.kind === 'refused') tally.refused(one.code)
+          else tally.dropped(one.reason)
+        }
+        const { in: arrived, answered, refused, dropped, reasons } = tally.counts()
+        expect(arrived).toBe(answered + refused + dropped)
+        expect(Object.values(reasons).reduce((a, b) => a + b, 0)).toBe(refused + dropped)
+      }),
+    )
+  })
+})

@@ -1,0 +1,284 @@
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Buffer as Outbox } from '../../agent/buffer.ts'
+import { createCommits } from '../../agent/commits.ts'
+import { createOutbox } from '../../agent/outbox.ts'
+import { createRig, idOf, RUNTIME, refusal, sample, task } from './buffer-rig.ts'
+import { createFakeClock } from './fake-clock.ts'
+
+const log = pino({ level: 'silent' })
+let rig: ReturnType<typeof createRig>
+beforeEach(() => {
+  rig = createRig()
+})
+afterEach(() => rig.remove())
+
+/** The outbox over a real buffer and a broker that is on, off or silent. */
+function start(options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write'] } = {}) {
+  const { clock, advance, set } = createFakeClock()
+  const buffer = rig.open()
+  const origin = buffer.origin('boot', RUNTIME)
+  const said: string[] = []
+  const pending: { resolve: () => void; reject: (error: Error) => void }[] = []
+  let broker: 'on' | 'off' | 'silent' = 'on'
+  const publish = (topic: string, payload: string): Promise<void> => {
+    if (broker === 'off') return Promise.reject(new Error('not connected'))
+    said.push(topic === 'receipts' ? `#${rig.verify(payload).seq}` : idOf({ payload }))
+    return broker === 'on' ? Promise.resolve() : new Promise((resolve, reject) => pending.push({ resolve, reject }))
+  }
+  const commits = createCommits({
+    buffer: { ...buffer, write: options.write?.(buffer.write) ?? buffer.write },
+    clock,
+    log,
+    onWritten: () => outbox.wake(),
+  })
+  const outbox = createOutbox({
+    buffer,
+    commits,
+    clock,
+    log,
+    publish,
+    topicOf: () => 'out',
+    ...(options.console !== false && { receiptsTopic: 'receipts' }),
+  })
+  return {
+    buffer,
+    commits,
+    outbox,
+    advance,
+    set,
+    pending,
+    add: (n: number) => commits.add(task(n, origin)),
+    /** What was published since the last call. */
+    said: (): string[] => said.splice(0),
+    broker(next: typeof broker): void {
+      broker = next
+      if (next === 'off') {
+        outbox.disconnected()
+        for (const { reject } of pending.splice(0)) reject(new Error('disconnected'))
+      } else outbox.connected()
+    },
+  }
+}
+
+describe('the outbox', () => {
+  test('publishes an answer as soon as it is committed, and its receipt within a quarter second', async () => {
+    const { broker, add, said, advance } = start()
+    broker('on')
+    add(1)
+    await advance(0)
+    expect(said()).toEqual(['t1'])
+    add(2)
+    await advance(5)
+    expect(said()).toEqual(['t2'])
+    await advance(250)
+    expect(said()).toEqual(['#1'])
+  })
+
+  test('cuts a batch in time although answers never stop coming', async () => {
+    const { broker, add, said, advance } = start()
+    broker('on')
+    for (let n = 0; n < 40; n += 1) {
+      add(n)
+      await advance(10)
+    }
+    expect(said().indexOf('#1')).toBeGreaterThan(20)
+  })
+
+  test('says nothing twice while acks come', async () => {
+    const { broker, add, said, advance, outbox, buffer } = start()
+    broker('on')
+    add(1)
+    await advance(300)
+    outbox.acknowledged(1)
+    expect(said()).toEqual(['t1', '#1'])
+    await advance(60_000)
+    expect(said()).toEqual([])
+    expect(buffer.owed()).toBe(0)
+  })
+
+  test('sends results and batch again, in order, when no ack came for ten seconds', async () => {
+    const { broker, add, said, advance, outbox } = start()
+    broker('on')
+    add(1)
+    add(2)
+    await advance(300)
+    add(3)
+    await advance(300)
+    expect(said()).toEqual(['t1', 't2', '#1', 't3', '#2'])
+    await advance(9_000)
+    expect(said()).toEqual([])
+    await advance(2_000)
+    const again = said()
+    expect(again.indexOf('t1')).toBeLessThan(again.indexOf('#1'))
+    expect(again.indexOf('t2')).toBeLessThan(again.indexOf('#1'))
+    expect(again.indexOf('t3')).toBeLessThan(again.indexOf('#2'))
+    expect([...again].sort()).toEqual(['#1', '#2', 't1', 't2', 't3'])
+    outbox.acknowledged(2)
+    await advance(60_000)
+    expect(said()).toEqual([])
+  })
+
+  test('goes on when the wall clock is set back an hour', async () => {
+    const { broker, add, said, advance, set } = start()
+    broker('on')
+    add(1)
+    await advance(300)
+    set(-3_600_000)
+    said()
+    await advance(12_000)
+    expect(said()).toEqual(expect.arrayContaining(['t1', '#1']))
+    add(2)
+    await advance(300)
+    expect(said()).toEqual(expect.arrayContaining(['t2', '#2']))
+  })
+
+  test('keeps everything while the broker is away and sends it when it is back', async () => {
+    const { broker, add, said, advance, outbox, buffer } = start()
+    for (let n = 0; n < 5; n += 1) add(n)
+    await advance(300)
+    expect(said()).toEqual([])
+    broker('on')
+    await advance(0)
+    expect(said()).toEqual(['t0', 't1', 't2', 't3', 't4', '#1'])
+    outbox.acknowledged(1)
+    await advance(5_000)
+    expect(buffer.owed()).toBe(0)
+  })
+
+  test('sends again what was in flight when the connection broke', async () => {
+    const { broker, commits, add, said, advance, pending } = start()
+    broker('silent')
+    add(1)
+    commits.add(sample(1))
+    commits.add(refusal(1))
+    await advance(0)
+    expect(pending).toHaveLength(3)
+    broker('off')
+    await advance(300)
+    said()
+    broker('on')
+    await advance(300)
+    expect(said().sort()).toEqual(['#1', 'r1', 's1', 't1'])
+  })
+
+  test('never has more than 24 answers in flight', async () => {
+    const { broker, add, advance, pending } = start()
+    broker('silent')
+    for (let n = 0; n < 60; n += 1) add(n)
+    await advance(50)
+    expect(pending).toHaveLength(24)
+    pending.shift()?.resolve()
+    await advance(1)
+    expect(pending).toHaveLength(24)
+  })
+
+  test('sends at most eight batches without an ack', async () => {
+    const { broker, buffer, commits, said, advance, outbox } = start()
+    const origin = buffer.origin('boot', RUNTIME)
+    for (let n = 0; n < 1_000; n += 1) commits.add(task(n, origin))
+    await advance(1_000)
+    broker('on')
+    await advance(1_000)
+    expect(said().filter((one) => one.startsWith('#'))).toHaveLength(8)
+    outbox.acknowledged(8)
+    await advance(1_000)
+    expect(said()).toEqual(expect.arrayContaining(['#9', '#10']))
+  })
+
+  test('takes the PUBACK as the ack where there is no console', async () => {
+    const { broker, commits, said, advance, buffer } = start({ console: false })
+    const { receipt: _, ...plain } = task(1, 0)
+    broker('on')
+    commits.add(plain)
+    await advance(5_000)
+    expect(said()).toEqual(['t1'])
+    expect(buffer.owed()).toBe(0)
+  })
+
+  test('publishes a stored answer again when its task comes again', async () => {
+    const { broker, add, said, advance, outbox, buffer } = start()
+    broker('on')
+    add(1)
+    await advance(300)
+    outbox.acknowledged(1)
+    await advance(5_000)
+    said()
+    outbox.again(buffer.answered('m', 't1')?.seq ?? 0)
+    await advance(0)
+    expect(said()).toEqual(['t1'])
+  })
+
+  test('does not believe an ack for a batch that was never made', async () => {
+    const { broker, add, advance, outbox, buffer } = start()
+    broker('on')
+    add(1)
+    await advance(300)
+    outbox.acknowledged(7)
+    await advance(5_000)
+    expect(buffer.owed()).toBe(2)
+  })
+
+  test('tells when everything is published', async () => {
+    const { broker, add, advance, outbox, pending } = start()
+    broker('silent')
+    add(1)
+    await advance(0)
+    let done = false
+    const published = outbox.published().then(() => {
+      done = true
+    })
+    await advance(0)
+    expect(done).toBe(false)
+    for (const { resolve } of pending.splice(0)) resolve()
+    await published
+  })
+})
+
+describe('commits', () => {
+  const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
+
+  test('share one write when answers come together', async () => {
+    let writes = 0
+    const { add, advance, broker, said } = start({
+      write: (real) => (changes) => {
+        writes += 1
+        return real(changes)
+      },
+    })
+    broker('on')
+    for (let n = 0; n < 10; n += 1) add(n)
+    await advance(5)
+    expect(writes).toBe(1)
+    expect(said()).toHaveLength(10)
+  })
+
+  test('keep an answer that the disk refused, take no work meanwhile, and write it later', async () => {
+    let broken = true
+    const { add, advance, broker, said, commits } = start({
+      write: (real) => (changes) => {
+        if (broken) throw full
+        return real(changes)
+      },
+    })
+    broker('on')
+    add(1)
+    await advance(10)
+    expect(commits.failing()).toBe(true)
+    expect(said()).toEqual([])
+    broken = false
+    await advance(1_000)
+    expect(commits.failing()).toBe(false)
+    expect(said()).toContain('t1')
+  })
+
+  test('end the process when the file itself is broken', async () => {
+    const { add, advance } = start({
+      write: () => () => {
+        throw Object.assign(new Error('malformed'), { code: 'SQLITE_CORRUPT' })
+      },
+    })
+    add(1)
+    await expect(advance(10)).rejects.toThrow('malformed')
+  })
+})

@@ -1,0 +1,202 @@
+// The script, played by an unmodified @solana/kit 8 with the genuine @solana-program builders.
+import {
+  type Address,
+  address,
+  airdropFactory,
+  appendTransactionMessageInstructions,
+  compileTransactionMessage,
+  createSolanaRpc,
+  createSolanaRpcSubscriptions,
+  createTransactionMessage,
+  generateKeyPairSigner,
+  getBase64Decoder,
+  getBase64EncodedWireTransaction,
+  getCompiledTransactionMessageEncoder,
+  getSignatureFromTransaction,
+  type Instruction,
+  isSolanaError,
+  type KeyPairSigner,
+  lamports,
+  pipe,
+  type Signature,
+  SOLANA_ERROR__JSON_RPC__SERVER_ERROR_SEND_TRANSACTION_PREFLIGHT_FAILURE,
+  sendAndConfirmTransactionFactory,
+  setTransactionMessageFeePayerSigner,
+  setTransactionMessageLifetimeUsingBlockhash,
+  signTransactionMessageWithSigners,
+  type TransactionMessageBytesBase64,
+} from '@solana/kit'
+import { getCreateAccountInstruction } from '@solana-program/system'
+import {
+  findAssociatedTokenPda,
+  getCreateAssociatedTokenIdempotentInstruction,
+  getInitializeMint2Instruction,
+  getMintToCheckedInstruction,
+  getTransferCheckedInstruction,
+  TOKEN_PROGRAM_ADDRESS,
+} from '@solana-program/token'
+import { MEMO_PROGRAM } from '../../console/settlement/spl.ts'
+import type { ScriptClient } from './rpc-script.ts'
+
+export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<ScriptClient> {
+  const rpc = createSolanaRpc(rpcUrl)
+  const rpcSubscriptions = createSolanaRpcSubscriptions(wsUrl)
+  const payer = await generateKeyPairSigner()
+  const payee = (await generateKeyPairSigner()).address
+  const sendAndConfirm = sendAndConfirmTransactionFactory({ rpc, rpcSubscriptions })
+
+  const message = async (instructions: readonly Instruction[]) => {
+    const { value: life } = await rpc.getLatestBlockhash({ commitment: 'confirmed' }).send()
+    return pipe(
+      createTransactionMessage({ version: 0 }),
+      (m) => setTransactionMessageFeePayerSigner(payer, m),
+      (m) => setTransactionMessageLifetimeUsingBlockhash(life, m),
+      (m) => appendTransactionMessageInstructions(instructions, m),
+    )
+  }
+  const land = async (instructions: readonly Instruction[]): Promise<string> => {
+    const signed = await signTransactionMessageWithSigners(await message(instructions))
+    await sendAndConfirm(signed as Parameters<typeof sendAndConfirm>[0], { commitment: 'confirmed' })
+    return getSignatureFromTransaction(signed)
+  }
+  const tokenAddress = async (mint: string, owner: string): Promise<Address> =>
+    (
+      await findAssociatedTokenPda({ mint: address(mint), owner: address(owner), tokenProgram: TOKEN_PROGRAM_ADDRESS })
+    )[0]
+  const transfer = async (mint: string, units: bigint, decimals: number): Promise<Instruction[]> => {
+    const [from, to] = await Promise.all([tokenAddress(mint, payer.address), tokenAddress(mint, payee)])
+    return [
+      getCreateAssociatedTokenIdempotentInstruction({ payer, ata: to, owner: payee, mint: address(mint) }),
+      getTransferCheckedInstruction({
+        source: from,
+        mint: address(mint),
+        destination: to,
+        authority: payer,
+        amount: units,
+        decimals,
+      }),
+    ]
+  }
+  const transferOf = async (mint: string, units: bigint, decimals: number) => {
+    const signed = await signTransactionMessageWithSigners(await message(await transfer(mint, units, decimals)))
+    return getBase64EncodedWireTransaction(signed)
+  }
+
+  return {
+    payer: payer.address,
+    genesisHash: () => rpc.getGenesisHash().send(),
+    health: () => rpc.getHealth().send(),
+    async airdrop(sol) {
+      const airdrop = airdropFactory({ rpc, rpcSubscriptions } as unknown as Parameters<typeof airdropFactory>[0])
+      await airdrop({
+        commitment: 'confirmed',
+        lamports: lamports(BigInt(sol) * 1_000_000_000n),
+        recipientAddress: payer.address,
+      })
+    },
+    balance: async () => (await rpc.getBalance(payer.address, { commitment: 'confirmed' }).send()).value,
+    async makeMint(supply, decimals) {
+      const mint: KeyPairSigner = await generateKeyPairSigner()
+      const ata = await tokenAddress(mint.address, payer.address)
+      const space = await rpc.getMinimumBalanceForRentExemption(82n).send()
+      await land([
+        getCreateAccountInstruction({
+          payer,
+          newAccount: mint,
+          lamports: space,
+          space: 82,
+          programAddress: TOKEN_PROGRAM_ADDRESS,
+        }),
+        getInitializeMint2Instruction({ mint: mint.address, decimals, mintAuthority: payer.address }),
+        getCreateAssociatedTokenIdempotentInstruction({ payer, ata, owner: payer.address, mint: mint.address }),
+        getMintToCheckedInstruction({ mint: mint.address, token: ata, mintAuthority: payer, amount: supply, decimals }),
+      ])
+      return mint.address
+    },
+    async pay(mint, units, decimals, memo) {
+      const note: Instruction = { programAddress: address(MEMO_PROGRAM), data: new TextEncoder().encode(memo) }
+      return { mint, payee, signature: await land([...(await transfer(mint, units, decimals)), note]) }
+    },
+    async simulate(mint, units, decimals) {
+      const wire = await transferOf(mint, units, decimals)
+      const { value } = await rpc.simulateTransaction(wire, { encoding: 'base64', commitment: 'confirmed' }).send()
+      // kit reads every integer as bigint.
+      const err = JSON.parse(JSON.stringify(value.err, (_k, v) => (typeof v === 'bigint' ? Number(v) : v)))
+      return { err, logs: value.logs ?? [] }
+    },
+    async send(mint, units, decimals) {
+      const wire = await transferOf(mint, units, decimals)
+      try {
+        await rpc.sendTransaction(wire, { encoding: 'base64', preflightCommitment: 'confirmed' }).send()
+      } catch (error) {
+        if (!isSolanaError(error, SOLANA_ERROR__JSON_RPC__SERVER_ERROR_SEND_TRANSACTION_PREFLIGHT_FAILURE)) throw error
+        const cause = error.cause instanceof Error ? error.cause.message : ''
+        return { message: `${error.message} ${cause}`, logs: error.context.logs ?? [] }
+      }
+      throw new Error('it was accepted')
+    },
+    async tokenBalance(mint, owner) {
+      const { value } = await rpc
+        .getTokenAccountBalance(await tokenAddress(mint, owner), { commitment: 'confirmed' })
+        .send()
+      return BigInt(value.amount)
+    },
+    supply: async (mint) => BigInt((await rpc.getTokenSupply(address(mint)).send()).value.amount),
+    async tokenAccounts(owner, mint) {
+      const { value } = await rpc
+        .getTokenAccountsByOwner(address(owner), { mint: address(mint) }, { encoding: 'jsonParsed' })
+        .send()
+      return value.map(({ account }) => {
+        const { info } = account.data.parsed
+        return { amount: info.tokenAmount.amount, mint: info.mint, owner: info.owner }
+      })
+    },
+    status: async (signature) =>
+      (await rpc.getSignatureStatuses([signature as Signature], { searchTransactionHistory: true }).send()).value[0] ??
+      null,
+    history: (of) => rpc.getSignaturesForAddress(address(of), { commitment: 'confirmed' }).send(),
+    async transaction(signature) {
+      const found = await rpc
+        .getTransaction(signature as Signature, {
+          commitment: 'confirmed',
+          encoding: 'json',
+          maxSupportedTransactionVersion: 0,
+        })
+        .send()
+      if (!found?.meta) return null
+      const { preTokenBalances, postTokenBalances, fee, logMessages } = found.meta
+      const of = (list: typeof preTokenBalances) =>
+        BigInt(list?.find(({ owner }) => owner === payee)?.uiTokenAmount.amount ?? 0)
+      return {
+        fee,
+        memoLogged: logMessages?.some((line) => line.includes('bramble:')) ?? false,
+        tokenDelta: of(postTokenBalances) - of(preTokenBalances),
+        slot: found.slot,
+      }
+    },
+    async mintAccount(mint) {
+      const { value } = await rpc.getAccountInfo(address(mint), { encoding: 'base64', commitment: 'confirmed' }).send()
+      return (
+        value && { owner: value.owner, space: Buffer.from(value.data[0], 'base64').length, lamports: value.lamports }
+      )
+    },
+    async fee(mint) {
+      const compiled = compileTransactionMessage(await message(await transfer(mint, 1n, 6)))
+      const bytes = getBase64Decoder().decode(getCompiledTransactionMessageEncoder().encode(compiled))
+      return (await rpc.getFeeForMessage(bytes as TransactionMessageBytesBase64, { commitment: 'confirmed' }).send())
+        .value
+    },
+    async slots() {
+      const { epoch, blockHeight } = await rpc.getEpochInfo({ commitment: 'processed' }).send()
+      const finalized = await rpc.getSlot({ commitment: 'finalized' }).send()
+      return { slot: await rpc.getSlot({ commitment: 'processed' }).send(), finalized, height: blockHeight, epoch }
+    },
+    async blockhashIsValid() {
+      const { value } = await rpc.getLatestBlockhash({ commitment: 'confirmed' }).send()
+      return (await rpc.isBlockhashValid(value.blockhash, { commitment: 'confirmed' }).send()).value
+    },
+    rent: (bytes) => rpc.getMinimumBalanceForRentExemption(BigInt(bytes)).send(),
+    prioritizationFees: async () => (await rpc.getRecentPrioritizationFees().send()).length,
+    close: async () => undefined,
+  }
+}

@@ -1,0 +1,32 @@
+// One script of what any Solana client does, and what it must see; each client of the contract test plays it its own way.
+export interface Money {
+  readonly mint: string
+  readonly payee: string
+  readonly signature: string
+}
+export interface ScriptClient {
+  readonly payer: string
+  genesisHash(): Promise<string>
+  health(): Promise<string>
+  airdrop(sol: number): Promise<void>
+  balance(): Promise<bigint>
+  /** createAccount + InitializeMint2 + CreateIdempotent + MintToChecked(supply), confirmed over WebSocket. */
+  makeMint(supply: bigint, decimals: number): Promise<string>
+  /** CreateIdempotent + TransferChecked + memo, confirmed over WebSocket. */
+  pay(mint: string, units: bigint, decimals: number, memo: string): Promise<Money>
+  simulate(mint: string, units: bigint, decimals: number): Promise<{ err: unknown; logs: readonly string[] }>
+  send(mint: string, units: bigint, decimals: number): Promise<{ message: string; logs: readonly string[] }>
+  tokenBalance(mint: string, owner: string): Promise<bigint>
+  supply(mint: string): Promise<bigint>
+  tokenAccounts(owner: string, mint: string): Promise<readonly { amount: string; mint: string; owner: string }[]>
+  status(signature: string): Promise<{ readonly err: unknown } | null>
+  history(address: string): Promise<readonly { signature: string; memo: string | null; err: unknown }[]>
+  transaction(signature: string): Promise<{ fee: bigint; memoLogged: boolean; tokenDelta: bigint; slot: bigint } | null>
+  mintAccount(mint: string): Promise<{ owner: string; space: number; lamports: bigint } | null>
+  fee(mint: string): Promise<bigint | null>
+  slots(): Promise<{ slot: bigint; finalized: bigint; height: bigint; epoch: bigint }>
+  blockhashIsValid(): Promise<boolean>
+  rent(bytes: number): Promise<bigint>
+  prioritizationFees(): Promise<number>
+  close(): Promise<void>
+}
