@@ -1,7 +1,10 @@
 // The agent's command line: enroll, run, infer. Each command loads only what it needs: a board has little memory.
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type ArgsDef, defineCommand, runMain } from 'citty'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { becomeLean } from './lean.ts'
+import { openDataFolder } from './private-file.ts'
 
 const BAD_START = 2
 const FORCED_EXIT_MS = 5_500
@@ -64,8 +67,7 @@ const enroll = defineCommand({
   run: ({ args }) =>
     explained(async () => {
       const config = known(args, enrollArgs)
-      const [{ openDataFolder }, { openIdentity }, { createConsole }, { writeCredential }] = await Promise.all([
-        import('./private-file.ts'),
+      const [{ openIdentity }, { createConsole }, { writeCredential }] = await Promise.all([
         import('./identity.ts'),
         import('./enroll.ts'),
         import('./credential.ts'),
@@ -101,7 +103,10 @@ const run = defineCommand({
   run: ({ args }) =>
     explained(async () => {
       const config = known(args, runArgs)
-      const [{ openLog }, { startAgent }] = await Promise.all([import('./logger.ts'), import('./run.ts')])
+      const load = () => Promise.all([import('./logger.ts'), import('./run.ts')])
+      openDataFolder(config.data)
+      await becomeLean(process.env, join(config.data, 'code'), load)
+      const [{ openLog }, { startAgent }] = await load()
       const { log, flush } = openLog(config.logLevel)
       process.once('exit', flush)
       const stopped = Promise.withResolvers<NodeJS.Signals>()

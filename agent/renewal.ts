@@ -17,7 +17,7 @@ export interface Renewal {
 /** A refused or unreachable console is asked again no sooner; a far date is looked at again every day (timers overflow at 24 days). */
 const RETRY_MS = { first: 5_000, longest: 10 * 60_000 } as const
 const DAY_MS = 86_400_000
-/** A broker that refuses even a fresh credential has another reason: do not ask the console at every attempt. */
+/** A fresh credential that looks old (a wrong clock) or is refused has another fault: the console is not asked all the time. */
 const DOUBT_MS = 60_000
 
 interface Options {
@@ -59,7 +59,7 @@ export function createRenewal({ credential, renew, save, now, sleep, log }: Opti
 
   function delayMs(): number {
     if (failures > 0) return Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** (failures - 1))
-    return Math.min(DAY_MS, Math.max(1_000, renewalAt(current) - now()))
+    return Math.min(DAY_MS, Math.max(DOUBT_MS, renewalAt(current) - now()))
   }
 
   return {

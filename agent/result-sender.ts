@@ -46,6 +46,7 @@ interface Options {
 export function createResultSender({ buffer, commits, clock, line, topicOf, arrived }: Options): ResultSender {
   const slots = createSlots(WINDOW)
   const repeats: Repeat[] = []
+  const flying = new Map<number, Promise<void>>()
   let waiting: (() => void)[] = []
   /** The last row that was sent for the first time. */
   let cursor = 0
@@ -55,19 +56,26 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
     for (const { seq, asked } of repeats.splice(0, slots.free())) {
       const row = buffer.row(seq)
       // What is in a batch by now goes out with it.
-      if (row && (asked || row.batch === null) && slots.tryTake()) void sendOne(row)
+      if (row && (asked || row.batch === null) && slots.tryTake()) void launch(row)
     }
     for (const row of slots.free() > 0 ? buffer.loose(cursor, slots.free()) : []) {
       if (!slots.tryTake()) break
       cursor = row.seq
-      void sendOne(row)
+      void launch(row)
     }
     if (slots.free() < WINDOW) return
     for (const resolve of waiting) resolve()
     waiting = []
   }
 
-  /** For a row that has a slot. One that fails is sent again on the next connection. */
+  /** For a row that has a slot. */
+  function launch(row: StoredRow): Promise<void> {
+    const flight = sendOne(row)
+    flying.set(row.seq, flight)
+    return flight
+  }
+
+  /** One that fails is sent again on the next connection. */
   async function sendOne(row: StoredRow): Promise<void> {
     try {
       await line.publish(topicOf(row), row.payload)
@@ -77,6 +85,7 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
       line.lost(error)
       repeats.push({ seq: row.seq, asked: false })
     }
+    flying.delete(row.seq)
     slots.give(pump)
   }
 
@@ -85,8 +94,9 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
     async send(rows) {
       const sent: Promise<void>[] = []
       for (const row of rows) {
-        await slots.take()
-        sent.push(sendOne(row))
+        const flight = flying.get(row.seq)
+        if (flight === undefined) await slots.take()
+        sent.push(flight ?? launch(row))
       }
       await Promise.all(sent)
     },

@@ -15,7 +15,6 @@ import { openIdentity } from './identity.ts'
 import { infoOf } from './info.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { createPresence, lastWill, type Presence } from './presence.ts'
-import { openDataFolder } from './private-file.ts'
 import { createReadings } from './readings.ts'
 import { createServing, type Serving } from './serving.ts'
 import { readBoard } from './vitals.ts'
@@ -36,10 +35,9 @@ const sleepUntil = (ms: number, signal: AbortSignal): Promise<void> =>
     if (!signal.aborted) throw error
   })
 
-/** Resolves once the board serves. Rejects with an error that says what to do: folder, key, credential, models, outbox. */
+/** Resolves once the board serves. Rejects with an error that says what to do: key, credential, models, outbox. */
 export async function startAgent(config: Config, log: Logger, version: string): Promise<Agent> {
   const { now } = systemClock
-  openDataFolder(config.data)
   const identity = openIdentity(config.data)
   const membership = openMembership({ config, identity, now, sleep: sleepUntil, log })
   await membership.renewal?.check()

@@ -3,12 +3,12 @@
 // a client notices (mosquitto acknowledges it and drops it in silence).
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { Aedes, type AedesOptions, type AuthenticateError, type Client } from 'aedes'
+import { Aedes, type AedesOptions, type AuthenticateError } from 'aedes'
 import type { Logger } from 'pino'
 import { mayPublish, maySubscribe } from './acl.ts'
 import { createAdmission } from './embedded/admission.ts'
 import { createBacklog } from './embedded/backlog.ts'
-import { type BrokerStats, createCounters } from './embedded/counters.ts'
+import { type BrokerStats, type Counters, createCounters } from './embedded/counters.ts'
 import { createDoor } from './embedded/door.ts'
 import { type Authenticate, createGate, returnCodeOf } from './embedded/gate.ts'
 import { BROKER_LIMITS, BrokerError, type BrokerLimits } from './embedded/limits.ts'
@@ -16,6 +16,8 @@ import { type Listener, listenTcp, listenWebSocket, urlHost } from './embedded/l
 import type { Peer } from './embedded/peer.ts'
 import { createPeers, keyOf } from './embedded/peers.ts'
 import { createRetained } from './embedded/retained.ts'
+import type { SkippedPublish } from './embedded/skipped-publish.ts'
+import type { Principal } from './protocol/credentials.ts'
 import { DEFAULT_ROOT } from './protocol/topics.ts'
 
 export { type Authenticate, BrokerError, type BrokerLimits, type BrokerStats }
@@ -31,6 +33,11 @@ export interface BrokerOptions {
   readonly now: () => number
   readonly root?: string
   readonly limits?: Partial<BrokerLimits>
+  /**
+   * A PUBLISH to a granted topic was larger than `packetBytes`: it was acknowledged and not delivered, and this is the place
+   * to answer `too-large`. Without it such a client loses its connection.
+   */
+  readonly onTooLarge?: (sender: Principal, topic: string, bytes: number) => void
 }
 
 export interface EmbeddedBroker {
@@ -47,18 +54,43 @@ export interface EmbeddedBroker {
 const MAX_HALF_OPEN_QOS2 = 16
 const MAX_TOPIC_LEVELS = 16
 
-/** aedes' hooks: each finds the peer behind aedes' client and asks one of the modules above. */
-function createHooks(options: BrokerOptions, limits: BrokerLimits) {
-  const { log, now, root = DEFAULT_ROOT } = options
+/** A packet that went by unread: its sender is told, unless the topic was not its own. */
+function createTeller({ onTooLarge, log }: BrokerOptions, counters: Counters) {
+  return (peer: Peer, { topic, bytes, packetId }: SkippedPublish): void => {
+    const { principal, stream, username } = peer
+    if (!principal || !mayPublish(principal, topic)) {
+      peer.end('denied-publish', { topic })
+      return
+    }
+    counters.tooLarge += 1
+    log.info({ username, topic, bytes }, 'a publish was too large')
+    if (packetId !== undefined) stream.write(Buffer.of(0x40, 0x02, packetId >> 8, packetId & 0xff))
+    onTooLarge?.(principal, topic, bytes)
+  }
+}
+
+function assemble(options: BrokerOptions, limits: BrokerLimits) {
+  const { authenticate, log, now, root = DEFAULT_ROOT } = options
   const counters = createCounters()
   const door = createDoor(createAdmission(limits, now), counters, log)
-  const peers = createPeers({ door, counters, limits, log, now })
-  const backlog = createBacklog(limits, counters)
+  const guardLimits = options.onTooLarge ? limits : { ...limits, skippedBytes: 0 }
+  const skipped = createTeller(options, counters)
+  const peers = createPeers({ door, counters, limits: guardLimits, log, now, skipped })
   const retained = createRetained(limits, root)
-  const gate = createGate({ authenticate: options.authenticate, peers, limits, log, now })
-  let anonymous = 0
+  const gate = createGate({ authenticate, peers, limits, log, now })
+  const stats = (): BrokerStats => ({
+    ...counters,
+    refused: { ...counters.refused },
+    connections: door.open,
+    retainedTopics: retained.topics,
+  })
+  return { log, limits, counters, door, peers, retained, gate, backlog: createBacklog(limits, counters), stats }
+}
+type Parts = ReturnType<typeof assemble>
 
-  const peerOf = (client: Client): Peer | undefined => peers.ofStream(client.conn)
+/** Who comes in. Each hook finds the peer behind aedes' client and asks one of the modules above. */
+function entryHooks({ peers, gate, counters, log }: Parts): AedesOptions {
+  let unnamed = 0
 
   async function letIn(peer: Peer, password: Buffer, done: (error: AuthenticateError | null) => void): Promise<void> {
     const refusal = await gate(peer, password)
@@ -69,14 +101,14 @@ function createHooks(options: BrokerOptions, limits: BrokerLimits) {
     done(Object.assign(new Error(refusal), { returnCode: returnCodeOf(refusal) }))
   }
 
-  const hooks: AedesOptions = {
+  return {
     // A client is known inside as username/clientId: two users never share a session, whatever ids they choose.
     preConnect(client, packet, done) {
-      const peer = peerOf(client)
+      const peer = peers.ofStream(client.conn)
       if (!peer) return done(null, false)
+      unnamed += packet.clientId ? 0 : 1
       peer.username = packet.username ?? ''
-      anonymous += packet.clientId ? 0 : 1
-      peer.clientId = packet.clientId || `unnamed-${anonymous}`
+      peer.clientId = packet.clientId || `unnamed-${unnamed}`
       peer.willTopic = packet.will?.topic
       packet.clientId = keyOf(peer.username, peer.clientId)
       packet.clean = true
@@ -84,12 +116,17 @@ function createHooks(options: BrokerOptions, limits: BrokerLimits) {
     },
 
     authenticate(client, _, password, done) {
-      const peer = peerOf(client)
+      const peer = peers.ofStream(client.conn)
       if (peer) void letIn(peer, password ?? Buffer.alloc(0), (error) => done(error, error === null))
     },
+  }
+}
 
+/** Who says what to whom. */
+function trafficHooks({ peers, backlog, retained, counters, limits, log }: Parts): AedesOptions {
+  return {
     authorizePublish(client, packet, done) {
-      const peer = client ? peerOf(client) : undefined
+      const peer = client ? peers.ofStream(client.conn) : undefined
       if (!peer) return done(null)
       if (!peer.principal || !mayPublish(peer.principal, packet.topic)) {
         peer.end('denied-publish', { topic: packet.topic })
@@ -104,13 +141,10 @@ function createHooks(options: BrokerOptions, limits: BrokerLimits) {
     },
 
     authorizeSubscribe(client, subscription, done) {
-      const peer = peerOf(client)
+      const peer = peers.ofStream(client.conn)
       const { topic } = subscription
-      const granted =
-        peer?.principal &&
-        (peer.filters.has(topic) || peer.filters.size < limits.filtersPerConnection) &&
-        maySubscribe(peer.principal, topic)
-      if (granted) {
+      const room = peer && (peer.filters.has(topic) || peer.filters.size < limits.filtersPerConnection)
+      if (room && peer.principal && maySubscribe(peer.principal, topic)) {
         peer.filters.add(topic)
         return done(null, subscription)
       }
@@ -120,43 +154,39 @@ function createHooks(options: BrokerOptions, limits: BrokerLimits) {
     },
 
     authorizeForward(client, packet) {
-      const subscriber = peerOf(client)
+      const subscriber = peers.ofStream(client.conn)
       const from =
         'clientId' in packet && typeof packet.clientId === 'string' ? peers.ofKey(packet.clientId) : undefined
       return subscriber && backlog.mayForward(subscriber, packet.qos, from) ? packet : null
     },
   }
-
-  const stats = (): BrokerStats => ({
-    ...counters,
-    refused: { ...counters.refused },
-    connections: door.open,
-    retainedTopics: retained.topics,
-  })
-  return { hooks, door, peers, peerOf, stats }
 }
 
-async function openAedes(hooks: AedesOptions, limits: BrokerLimits): Promise<Aedes> {
-  return Aedes.createBroker({
-    ...hooks,
+async function openAedes(parts: Parts): Promise<Aedes> {
+  const { limits, peers, log } = parts
+  const aedes = await Aedes.createBroker({
+    ...entryHooks(parts),
+    ...trafficHooks(parts),
     connectTimeout: limits.connectMs,
     drainTimeout: limits.drainMs,
     maxInflightInbound: MAX_HALF_OPEN_QOS2,
     maxTopicLevels: MAX_TOPIC_LEVELS,
   })
+  aedes.on('clientError', (client, error) => log.debug({ client: client.id, reason: error.message }, 'a client failed'))
+  aedes.on('connectionError', (_, error) => log.debug({ reason: error.message }, 'a connection failed'))
+  aedes.on('unsubscribe', (topics, client) => {
+    for (const topic of topics) peers.ofStream(client.conn)?.filters.delete(topic)
+  })
+  return aedes
 }
 
 /** Rejects with BrokerError `port-taken`, `not-permitted` or `bad-address`, and leaves nothing open then. */
 export async function startBroker(options: BrokerOptions): Promise<EmbeddedBroker> {
-  const { host, log } = options
+  const { host } = options
   const limits = { ...BROKER_LIMITS, ...options.limits }
-  const { hooks, door, peers, peerOf, stats } = createHooks(options, limits)
-  const aedes = await openAedes(hooks, limits)
-  aedes.on('clientError', (client, error) => log.debug({ client: client.id, reason: error.message }, 'a client failed'))
-  aedes.on('connectionError', (_, error) => log.debug({ reason: error.message }, 'a connection failed'))
-  aedes.on('unsubscribe', (topics, client) => {
-    for (const topic of topics) peerOf(client)?.filters.delete(topic)
-  })
+  const parts = assemble(options, limits)
+  const { door, peers, stats } = parts
+  const aedes = await openAedes(parts)
 
   const serve = (stream: Duplex, socket: Socket): void => {
     peers.create(stream, socket)

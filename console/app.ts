@@ -50,11 +50,26 @@ const CONTENT_SECURITY_POLICY = {
 }
 
 const limitBody = (maxSize: number) =>
-  bodyLimit({ maxSize, onError: (c) => refuse(c, 413, 'too-large', `The body may hold ${maxSize} bytes at most.`) })
+  bodyLimit({
+    maxSize,
+    onError: (c) => {
+      // The rest of the body is not read, so nothing else can come over this connection.
+      c.header('connection', 'close')
+      return refuse(c, 413, 'too-large', `The body may hold ${maxSize} bytes at most.`)
+    },
+  })
 
 function guards(app: OpenAPIHono<Env>, options: AppOptions): void {
   const { limits, now, addressOf } = options
-  app.use(secureHeaders({ contentSecurityPolicy: CONTENT_SECURITY_POLICY, referrerPolicy: 'no-referrer' }))
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: CONTENT_SECURITY_POLICY,
+      referrerPolicy: 'no-referrer',
+      xFrameOptions: 'DENY',
+      // The console speaks plain HTTP; whoever puts TLS before it decides how long browsers shall insist on it.
+      strictTransportSecurity: false,
+    }),
+  )
   const enrolLimit = limitRate({ perMinute: limits.enrolPerMinute, now, addressOf })
   for (const path of ['/enroll', '/enroll/*']) app.use(path, enrolLimit, limitBody(limits.jsonBytes))
   app.use('/api/*', requireBearer(options.guard))
@@ -68,6 +83,8 @@ function faults(app: OpenAPIHono<Env>, log: Logger): void {
   app.onError((error, c) => {
     if (error instanceof HTTPException && error.status < 500)
       return c.json({ error: { code: 'bad-request', message: error.message } }, error.status)
+    // Nobody is left to read the answer: a caller that waited for a board has gone.
+    if (c.req.raw.signal.aborted) return refuse(c, 503, 'gone', 'The caller left.')
     log.error({ err: error, path: c.req.path }, 'a request failed')
     return refuse(c, 500, 'internal', 'The console failed to answer; its log says why.')
   })

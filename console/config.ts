@@ -33,6 +33,8 @@ const Settings = z
     wallet: z.string().min(32).max(44).optional(),
     holdS: Whole(0, 30 * 86_400).optional(),
     settleEveryS: Whole(1, 30 * 86_400).optional(),
+    /** Owners with less stay payable until they have more: below it a transaction costs more than it brings. */
+    minimumPayoutUnits: z.coerce.bigint('must be a whole number of base units').positive().optional(),
     feeBps: Whole(0, 5_000).default(500),
     royaltyBps: Whole(0, 5_000).default(500),
     frameBytes: Whole(1_024, 64 * 1024 * 1024).default(1024 * 1024),
@@ -69,6 +71,7 @@ export const SETTING_NAMES = {
   wallet: ['--wallet', 'BRAMBLE_WALLET'],
   holdS: ['--hold-s', 'BRAMBLE_HOLD_S'],
   settleEveryS: ['--settle-every-s', 'BRAMBLE_SETTLE_EVERY_S'],
+  minimumPayoutUnits: ['', 'BRAMBLE_MINIMUM_PAYOUT_UNITS'],
   feeBps: ['', 'BRAMBLE_FEE_BPS'],
   royaltyBps: ['', 'BRAMBLE_ROYALTY_BPS'],
   frameBytes: ['', 'BRAMBLE_FRAME_BYTES'],
@@ -86,14 +89,18 @@ const DEFAULTS = {
   up: { holdS: 10, settleEveryS: 60, logLevel: 'warn' },
   console: { holdS: 86_400, settleEveryS: 86_400, logLevel: 'info' },
 } as const
+/** A local chain's fees are nobody's money; elsewhere one token of six decimals. */
+const LEAST_PAYOUT = { local: 1n, devnet: 1_000_000n, 'mainnet-beta': 1_000_000n } as const
 export type Command = keyof typeof DEFAULTS
 
-export interface Config extends Omit<Settings, 'holdS' | 'settleEveryS' | 'logLevel' | 'models' | 'data'> {
+export interface Config
+  extends Omit<Settings, 'minimumPayoutUnits' | 'holdS' | 'settleEveryS' | 'logLevel' | 'models' | 'data'> {
   /** Absolute. */
   readonly data: string
   readonly models: string
   readonly holdS: number
   readonly settleEveryS: number
+  readonly minimumPayoutUnits: bigint
   readonly logLevel: NonNullable<Settings['logLevel']>
 }
 
@@ -106,9 +113,9 @@ function faultOf(issue: z.core.$ZodIssue, given: Flags, env: Environment): strin
   const [field] = issue.path
   if (!isSetting(field)) return issue.message
   const [flag, variable] = SETTING_NAMES[field]
-  if (given[field] !== undefined) return `${flag} ${given[field]}: ${issue.message}`
+  if (flag !== '' && given[field] !== undefined) return `${flag} ${given[field]}: ${issue.message}`
   if (env[variable] !== undefined) return `${variable} ${env[variable]}: ${issue.message}`
-  return `${flag} (or ${variable}) ${issue.message}`
+  return `${flag === '' ? variable : `${flag} (or ${variable})`} ${issue.message}`
 }
 
 /** `root` is the folder of the package: the models are in it. */
@@ -129,6 +136,7 @@ export function readConfig(env: Environment, flags: Flags, command: Command, roo
       models: resolve(settings.models ?? join(root, 'models')),
       holdS: settings.holdS ?? DEFAULTS[command].holdS,
       settleEveryS: settings.settleEveryS ?? DEFAULTS[command].settleEveryS,
+      minimumPayoutUnits: settings.minimumPayoutUnits ?? LEAST_PAYOUT[settings.cluster],
       logLevel: settings.logLevel ?? DEFAULTS[command].logLevel,
     },
   }

@@ -94,7 +94,8 @@ async function run(config: Config, start: Starter): Promise<void> {
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination(2),
   )
-  const stack = new AsyncDisposableStack()
+  const { createClosers } = await import('./closers.ts')
+  const stack = createClosers()
   const stop = new AbortController()
   const signalled = Promise.withResolvers<void>()
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -111,7 +112,7 @@ async function run(config: Config, start: Starter): Promise<void> {
       await signalled.promise
     } finally {
       stop.abort()
-      await stack.disposeAsync()
+      await stack.close()
     }
   })
   process.exit()

@@ -25,6 +25,7 @@ const drained = (peer: Peer): Promise<void> =>
 export function createBacklog(limits: BacklogLimits, counters: Counters): Backlog {
   const watched = new WeakSet<Peer>()
   const held = new WeakSet<Peer>()
+  const draining = new WeakMap<Peer, Promise<void>>()
 
   /** Slow is fine, still is not: only a subscriber that took no byte for `drainMs` is ended. */
   function watch(peer: Peer): void {
@@ -43,12 +44,19 @@ export function createBacklog(limits: BacklogLimits, counters: Counters): Backlo
     look(sendProgress(peer.socket))
   }
 
+  /** One wait for all who are held: a thousand boards must not hang a thousand listeners on the console's socket. */
+  function drainOf(subscriber: Peer): Promise<void> {
+    const pending = draining.get(subscriber) ?? drained(subscriber).then(() => void draining.delete(subscriber))
+    draining.set(subscriber, pending)
+    return pending
+  }
+
   /** aedes would read on while a publish waits in a hook, so the publisher's stream itself is held. */
   function hold(publisher: Peer, subscriber: Peer): void {
     if (held.has(publisher) || !subscriber.stream.writableNeedDrain) return
     counters.heldPublishers += 1
     held.add(publisher)
-    publisher.holdUntil(drained(subscriber).then(() => void held.delete(publisher)))
+    publisher.holdUntil(drainOf(subscriber).then(() => void held.delete(publisher)))
   }
 
   return {

@@ -29,6 +29,8 @@ export interface BrokerStats {
   readonly shedFrames: number
   /** Times a publisher was held back because the console was behind. */
   readonly heldPublishers: number
+  /** PUBLISH packets that were too large, read past and told of. */
+  readonly tooLarge: number
   /** Messages whose retain flag was taken off. */
   readonly retainRefused: number
   readonly retainedTopics: number
@@ -42,6 +44,7 @@ export interface Counters {
   deniedSubscribes: number
   shedFrames: number
   heldPublishers: number
+  tooLarge: number
   retainRefused: number
   published: number
 }
@@ -52,6 +55,7 @@ export const createCounters = (): Counters => ({
   deniedSubscribes: 0,
   shedFrames: 0,
   heldPublishers: 0,
+  tooLarge: 0,
   retainRefused: 0,
   published: 0,
 })

@@ -3,6 +3,8 @@
 export interface BrokerLimits {
   /** A whole MQTT packet. The dispatcher's payload cap (1 MiB) plus a topic and an envelope fits. */
   readonly packetBytes: number
+  /** A larger PUBLISH up to this size is read past and answered (`onTooLarge`); beyond it the connection ends. */
+  readonly skippedBytes: number
   /** The CONNECT packet: a JWT and a last will fit easily. Nothing else is read before it was accepted. */
   readonly connectBytes: number
   /** From accept to a CONNECT, and from CONNECT to an answer of `authenticate`. */
@@ -35,6 +37,7 @@ export interface BrokerLimits {
 
 export const BROKER_LIMITS: BrokerLimits = {
   packetBytes: 1024 * 1024 + 16 * 1024,
+  skippedBytes: 64 * 1024 * 1024,
   connectBytes: 64 * 1024,
   connectMs: 10_000,
   connections: 2_000,

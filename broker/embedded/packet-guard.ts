@@ -6,7 +6,10 @@ export type GuardVerdict =
   | { kind: 'pass' }
   /** The CONNECT packet ends here; what follows belongs to a client that is not accepted yet. */
   | { kind: 'connect-ends'; at: number }
-  | { kind: 'oversize'; bytes: number }
+  /** From here on a fixed header has begun and not ended: these bytes come again, with what follows them. */
+  | { kind: 'header-cut'; at: number }
+  /** The packet that begins at `at` is too large; its body follows `headerBytes` later. The guard then expects the next packet. */
+  | { kind: 'oversize'; at: number; headerBytes: number; bytes: number; first: number }
   | { kind: 'malformed' }
 
 export interface PacketGuard {
@@ -14,43 +17,41 @@ export interface PacketGuard {
 }
 
 const CONNECT = 1
-const PASS: GuardVerdict = { kind: 'pass' }
-const MALFORMED: GuardVerdict = { kind: 'malformed' }
+const MAX_LENGTH_BYTES = 4
 
-/** A packet is one byte of type and flags, one to four bytes of remaining length, seven bits each, and that many bytes. */
+type Header = { bytes: number; remaining: number } | 'cut' | 'malformed'
+
+/** One byte of type and flags, then the remaining length in one to four bytes of seven bits each, the lowest first. */
+function readHeader(chunk: Uint8Array, at: number): Header {
+  let remaining = 0
+  for (let i = 0; i < MAX_LENGTH_BYTES; i += 1) {
+    const byte = chunk[at + 1 + i]
+    if (byte === undefined) return 'cut'
+    remaining += (byte & 0x7f) * 128 ** i
+    if ((byte & 0x80) === 0) return { bytes: 2 + i, remaining }
+  }
+  return 'malformed'
+}
+
 export function createPacketGuard(limits: {
   readonly connectBytes: number
   readonly packetBytes: number
 }): PacketGuard {
   let connected = false
   let inBody = 0
-  let lengthBytes = -1
-  let remaining = 0
 
-  /** Takes one byte of a fixed header; a verdict only when it settles the packet's fate. */
-  function header(byte: number): GuardVerdict | undefined {
-    if (lengthBytes < 0) {
-      if (!connected && byte >> 4 !== CONNECT) return MALFORMED
-      lengthBytes = 0
-      remaining = 0
-      return undefined
-    }
-    if (lengthBytes === 4) return MALFORMED
-    remaining += (byte & 0x7f) * 128 ** lengthBytes
-    lengthBytes += 1
-    const bytes = 1 + lengthBytes + remaining
-    if (bytes > (connected ? limits.packetBytes : limits.connectBytes)) return { kind: 'oversize', bytes }
-    if (byte & 0x80) return undefined
-    inBody = remaining
-    lengthBytes = -1
-    return undefined
-  }
-
-  /** True when the first packet ended: a CONNECT without a body cannot be, but aedes will say so. */
-  const connectEnded = (): boolean => {
-    if (connected || inBody > 0 || lengthBytes >= 0) return false
-    connected = true
-    return true
+  /** The verdict that stops the walk through a chunk at a packet's beginning, or how far it goes on. */
+  function packetAt(chunk: Uint8Array, at: number): GuardVerdict | number {
+    const first = chunk[at] ?? 0
+    if (!connected && first >> 4 !== CONNECT) return { kind: 'malformed' }
+    const header = readHeader(chunk, at)
+    if (header === 'malformed') return { kind: 'malformed' }
+    if (header === 'cut') return { kind: 'header-cut', at }
+    const bytes = header.bytes + header.remaining
+    if (bytes > (connected ? limits.packetBytes : limits.connectBytes))
+      return { kind: 'oversize', at, headerBytes: header.bytes, bytes, first }
+    inBody = header.remaining
+    return header.bytes
   }
 
   return {
@@ -61,13 +62,16 @@ export function createPacketGuard(limits: {
           inBody -= taken
           at += taken
         } else {
-          const verdict = header(chunk[at] ?? 0)
-          if (verdict) return verdict
-          at += 1
+          const found = packetAt(chunk, at)
+          if (typeof found !== 'number') return found
+          at += found
         }
-        if (connectEnded()) return { kind: 'connect-ends', at }
+        if (!connected && inBody === 0) {
+          connected = true
+          return { kind: 'connect-ends', at }
+        }
       }
-      return PASS
+      return { kind: 'pass' }
     },
   }
 }

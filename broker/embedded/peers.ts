@@ -5,9 +5,9 @@ import type { Logger } from 'pino'
 import type { Principal } from '../protocol/credentials.ts'
 import type { Counters, Refusal } from './counters.ts'
 import type { Door } from './door.ts'
-import { guardStream } from './guarded-stream.ts'
-import type { BrokerLimits } from './limits.ts'
+import { type GuardLimits, guardStream } from './guarded-stream.ts'
 import type { Peer } from './peer.ts'
+import type { SkippedPublish } from './skipped-publish.ts'
 
 /** setTimeout's longest delay; a credential that lives longer is looked at again then. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -27,7 +27,9 @@ export interface Peers {
 export interface PeersDeps {
   readonly door: Door
   readonly counters: Counters
-  readonly limits: Pick<BrokerLimits, 'connectBytes' | 'packetBytes'>
+  readonly limits: GuardLimits
+  /** A PUBLISH over `packetBytes` went by unread. */
+  readonly skipped: (peer: Peer, publish: SkippedPublish) => void
   readonly log: Logger
   readonly now: () => number
 }
@@ -35,11 +37,12 @@ export interface PeersDeps {
 /** A username never holds a slash, so no two users share a key. */
 export const keyOf = (username: string, clientId: string): string => `${username}/${clientId}`
 
-function createPeer(stream: Duplex, socket: Socket, { counters, limits, log }: PeersDeps): Peer {
+function createPeer(stream: Duplex, socket: Socket, { counters, limits, log, skipped }: PeersDeps): Peer {
   const address = socket.remoteAddress ?? 'unknown'
-  const guarded = guardStream(stream, limits, (verdict) =>
-    peer.end(verdict.kind, 'bytes' in verdict ? { bytes: verdict.bytes } : {}),
-  )
+  const guarded = guardStream(stream, limits, {
+    violated: (reason, bytes) => peer.end(reason, { bytes }),
+    skipped: (publish) => skipped(peer, publish),
+  })
   const peer: Peer = {
     stream,
     socket,

@@ -148,9 +148,11 @@ export function openConnection(options: LinkOptions, limits: LinkLimits, inbox: 
       return flights.add(send, qos === 1 ? Math.max(1, payload.length) : undefined)
     },
     async finish() {
+      const closed = new LinkError('closed', 'the link was closed')
+      if (state === 'opening') end(closed)
       if (state === 'up') state = 'finishing'
-      const timer = setTimeout(() => end(new LinkError('closed', 'the link was closed')), limits.closeMs)
-      await flights.landed()
+      const timer = setTimeout(() => end(closed), limits.closeMs)
+      // mqtt.js waits for the PUBACKs in flight before it says DISCONNECT.
       if (state !== 'over') client.end()
       await ended.promise
       clearTimeout(timer)

@@ -8,15 +8,12 @@ export interface Flights {
   readonly size: number
   /** Runs `send`, whose callback ends the flight. `bytes` only for QoS 1: QoS 0 is not answered and not watched. */
   add(send: (landed: (error?: Error) => void) => void, bytes?: number): Promise<void>
-  /** Resolves when none is in flight, or all were rejected. */
-  landed(): Promise<void>
   rejectAll(reason: LinkError): void
 }
 
 /** `onSilence` is called when no PUBACK came for `silenceMs` plus the time that the bytes in flight need on a slow uplink. */
 export function createFlights(silenceMs: number, onSilence: (reason: LinkError) => void): Flights {
   const flights = new Map<(reason: LinkError) => void, number | undefined>()
-  const waiting: (() => void)[] = []
   let answers = 0
   let bytesInFlight = 0
   let timer: NodeJS.Timeout | undefined
@@ -39,7 +36,6 @@ export function createFlights(silenceMs: number, onSilence: (reason: LinkError) 
     if (flights.size > 0) return known
     clearTimeout(timer)
     timer = undefined
-    for (const resolve of waiting.splice(0)) resolve()
     return known
   }
 
@@ -59,7 +55,6 @@ export function createFlights(silenceMs: number, onSilence: (reason: LinkError) 
           else resolve()
         })
       }),
-    landed: () => new Promise((resolve) => (flights.size === 0 ? resolve() : waiting.push(resolve))),
     rejectAll(reason) {
       for (const reject of [...flights.keys()]) {
         reject(reason)

@@ -90,6 +90,14 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
     return true
   }
 
+  const save = (ids: readonly string[]): Promise<void> =>
+    db.transaction().execute(async (trx) => {
+      for (const id of ids) {
+        const held = kept.get(id)
+        if (held) await trx.updateTable('devices').set(toRow(held.board)).where('id', '=', id).execute()
+      }
+    })
+
   return {
     add,
     get: (id: string): Board | undefined => kept.get(id)?.board,
@@ -135,12 +143,12 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
       const ids = [...unsaved]
       unsaved.clear()
       if (ids.length === 0) return
-      await db.transaction().execute(async (trx) => {
-        for (const id of ids) {
-          const held = kept.get(id)
-          if (held) await trx.updateTable('devices').set(toRow(held.board)).where('id', '=', id).execute()
-        }
-      })
+      try {
+        await save(ids)
+      } catch (error) {
+        for (const id of ids) unsaved.add(id)
+        throw error
+      }
     },
   }
 }

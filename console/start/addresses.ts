@@ -10,6 +10,9 @@ function ownAddress(): string | undefined {
 
 const ANY = new Set(['0.0.0.0', '[::]', '::'])
 
+/** As it is dialled from this machine: "all interfaces" is no address. */
+export const dialable = (url: string): string => url.replace(/^(\w+:\/\/)(0\.0\.0\.0|\[::\])(:\d+)$/, '$1127.0.0.1$3')
+
 /** `url` with a host that others can dial: that of `publicUrl`, or this machine's when we listen on all interfaces. */
 export function reachable(url: string, host: string, publicUrl: string | undefined): string {
   const address = publicUrl === undefined ? (ANY.has(host) ? ownAddress() : undefined) : new URL(publicUrl).hostname

@@ -4,6 +4,7 @@ import type { Issuer, Verify } from '../../broker/jwt.ts'
 import { consoleGrants, type Principal } from '../../broker/protocol/credentials.ts'
 import type { Config } from '../config.ts'
 import type { Requesters } from '../market/requesters.ts'
+import { dialable } from './addresses.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export interface Broker {
@@ -58,7 +59,7 @@ export async function openBroker(
     root,
   })
   stack.defer(() => broker.close())
-  return { url: broker.url, wsUrl: broker.wsUrl, stats: () => flat(broker.stats()) }
+  return { url: dialable(broker.url), wsUrl: broker.wsUrl && dialable(broker.wsUrl), stats: () => flat(broker.stats()) }
 }
 
 export const CONSOLE_NAME = 'console'

@@ -28,12 +28,15 @@ export interface ConsoleStart {
   readonly config: Config
   /** Base units that a new local chain's treasury begins with. */
   readonly supply: bigint
+  /** Called once the data folder is this process's own. */
+  readonly onLocked?: () => Promise<void>
 }
 
 /** What is on disk: the lock, the keys, the database, the models, and the trades and the chain over them. */
-async function openHouse({ config, supply }: ConsoleStart, surroundings: Surroundings) {
+async function openHouse({ config, supply, onLocked }: ConsoleStart, surroundings: Surroundings) {
   const { stack, randomBytes } = surroundings
   stack.defer(await lockFolder(config.data))
+  await onLocked?.()
   const keysFolder = join(config.data, 'keys')
   const keys = await readConsoleKeys(keysFolder, randomBytes)
   const store = await openDatabase(join(config.data, 'console.db'))

@@ -49,7 +49,7 @@ function addressOf(c: Context): string {
   return env?.incoming?.socket.remoteAddress ?? 'unknown'
 }
 
-const LIMITS = { jsonBytes: 16 * 1024, enrolPerMinute: 60 }
+const LIMITS = { jsonBytes: 16 * 1024, enrolPerMinute: 120 }
 
 export function openDesk(options: DeskOptions, surroundings: Surroundings) {
   const { config, store, keys, trades, money, broker, bus, enrolment } = options

@@ -12,11 +12,10 @@ import { createPayouts, type Payouts, type Settled } from '../settlement/payouts
 import { createSolana, type Solana } from '../settlement/solana.ts'
 import { openTreasury } from '../settlement/treasury.ts'
 import type { Store } from '../store/open.ts'
+import { dialable } from './addresses.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export const SYMBOL = 'BRMB'
-/** A thousandth of a token: below it the fee costs more than it brings. */
-const MINIMUM_PAYOUT_UNITS = 1_000n
 /** Balances are shown, not paid from: they may be this old. */
 const BALANCE_MS = 3_000
 
@@ -51,7 +50,7 @@ async function openChain({ config }: MoneyOptions, { now, log, stack }: Surround
     log: log.child({ part: 'chain' }),
   })
   stack.defer(() => chain.close())
-  return chain.rpcUrl
+  return dialable(chain.rpcUrl)
 }
 
 /** Answers undefined where the chain does not answer, and remembers each answer for a moment. */
@@ -95,7 +94,7 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
       events.emit({ about: 'payout', id })
       events.emit({ about: 'rewards' })
     },
-    settings: { minimumUnits: MINIMUM_PAYOUT_UNITS },
+    settings: { minimumUnits: config.minimumPayoutUnits },
   })
   return {
     rpcUrl,

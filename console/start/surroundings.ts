@@ -1,5 +1,6 @@
 // What every part of the start takes from outside: time, chance, the log, and where to leave what must be closed.
 import type { Logger } from 'pino'
+import type { Closers } from '../closers.ts'
 import type { Sleep } from '../loops.ts'
 
 export interface Surroundings {
@@ -11,7 +12,7 @@ export interface Surroundings {
   readonly packageRoot: string
   readonly version: string
   /** Closed in reverse order when the process stops, or when the start fails half-way. */
-  readonly stack: AsyncDisposableStack
+  readonly stack: Pick<Closers, 'defer'>
   /** Aborted when the process is asked to stop. */
   readonly stopping: AbortSignal
 }

@@ -52,6 +52,7 @@ export async function movePayout<F extends keyof typeof PAYOUT_MOVES>(
     .updateTable('payouts')
     .set({ ...patch, state: to })
     .where('id', '=', id)
+    .where('state', '=', from)
     .executeTakeFirst()
   return numUpdatedRows === 1n
 }

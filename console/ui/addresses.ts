@@ -8,11 +8,22 @@ export type Route =
   | { readonly page: 'earnings' }
   | { readonly page: 'unknown'; readonly path: string }
 
+function levelsOf(path: string): string[] | undefined {
+  try {
+    return path
+      .split('/')
+      .filter((level) => level !== '')
+      .map(decodeURIComponent)
+  } catch {
+    // A stray percent sign: an address nobody made.
+    return undefined
+  }
+}
+
 export function parsePath(path: string): Route {
-  const [first, id, ...rest] = path
-    .split('/')
-    .filter((level) => level !== '')
-    .map(decodeURIComponent)
+  const levels = levelsOf(path)
+  if (levels === undefined) return { page: 'unknown', path }
+  const [first, id, ...rest] = levels
   if (rest.length > 0) return { page: 'unknown', path }
   if (first === undefined) return { page: 'overview' }
   if (first === 'devices') return id === undefined ? { page: 'devices' } : { page: 'device', id }

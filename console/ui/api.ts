@@ -12,8 +12,8 @@ export interface ApiOptions {
   readonly fetch: typeof fetch
   /** Told the console's clock (its Date header), so that ages are right on a computer whose own clock is not. */
   readonly onClock: (consoleMs: number) => void
-  /** The token is not, or no longer, good. */
-  readonly onRefused: () => void
+  /** This token is not, or no longer, good. */
+  readonly onRefused: (token: string | undefined) => void
 }
 
 type Client = ReturnType<typeof hc<AppType>>['api']
@@ -39,11 +39,12 @@ export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
   const { api } = hc<AppType>('/', { fetch, headers: authorization })
 
   const answer = async <T>(call: () => Promise<ClientResponse<unknown>>): Promise<Outcome<T>> => {
+    const asked = bearer()
     try {
       const response = await call()
       const date = Date.parse(response.headers.get('date') ?? '')
       if (!Number.isNaN(date)) onClock(date)
-      if (response.status === 401) onRefused()
+      if (response.status === 401) onRefused(asked)
       if (!response.ok) return { ok: false, status: response.status, message: await messageOf(response) }
       return { ok: true, value: (await response.json()) as T }
     } catch {

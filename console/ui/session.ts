@@ -36,11 +36,16 @@ const setClock = (consoleMs: number): void => {
   clockMs.value = Date.now() + clockOffsetMs
 }
 
+/** A late refusal of a token that was replaced meanwhile means nothing. */
+function refuse(token: string | undefined): void {
+  if (token === bearer.peek()) logOut('The console does not know this token. It changes when the data folder does.')
+}
+
 export const api = createApi({
   bearer: () => bearer.peek(),
   fetch: (input, init) => fetch(input, init),
   onClock: setClock,
-  onRefused: () => logOut('The console does not know this token. It changes when the data folder does.'),
+  onRefused: refuse,
 })
 
 const measure = async (url: string) => {
@@ -83,37 +88,44 @@ export function takeToken(): void {
 }
 
 /** Puts what was read where it belongs, or says why not. An answer for a page already left is dropped. */
-async function read<T>(asked: Route, call: Promise<Outcome<T>>, put: (value: T) => void): Promise<void> {
+async function read<T>(what: string, asked: Route, call: Promise<Outcome<T>>, put: (value: T) => void): Promise<void> {
   const outcome = await call
   if (route.peek() !== asked) return
   if (outcome.ok) {
-    refusal.value = undefined
+    if (refusal.peek()?.what === what) refusal.value = undefined
     put(outcome.value)
-  } else if (outcome.status !== 0) refusal.value = outcome
+  } else if (outcome.status !== 0) refusal.value = { ...outcome, what }
 }
 
 const readers = {
-  overview: (at: Route) => read(at, api.overview(), (value) => (overview.value = value)),
-  devices: (at: Route) => read(at, api.devices(), (value) => (devices.value = value)),
-  tasks: (at: Route) => read(at, api.tasks(LISTED_TASKS), loadTasks),
-  rewards: (at: Route) => read(at, api.rewards(), (value) => (rewards.value = value)),
-  device: (at: Route, id: string) => read(at, api.device(id), (value) => (detail.value = value)),
+  overview: (at: Route) => read('overview', at, api.overview(), (value) => (overview.value = value)),
+  devices: (at: Route) => read('devices', at, api.devices(), (value) => (devices.value = value)),
+  tasks: (at: Route) => read('tasks', at, api.tasks(LISTED_TASKS), loadTasks),
+  rewards: (at: Route) => read('rewards', at, api.rewards(), (value) => (rewards.value = value)),
+  device: (at: Route) =>
+    at.page === 'device' ? read('device', at, api.device(at.id), (value) => (detail.value = value)) : undefined,
 }
 
-/** Reads what the open page shows; the events keep it fresh from there. */
-async function loadPage(at: Route): Promise<void> {
-  await readers.overview(at)
-  if (at.page === 'overview' || at.page === 'tasks') await readers.tasks(at)
-  if (at.page === 'overview' || at.page === 'devices') await readers.devices(at)
-  if (at.page === 'device') await readers.device(at, at.id)
-  if (at.page === 'earnings') await readers.rewards(at)
+/** What each page shows; the events keep it fresh from there. */
+const NEEDS: Readonly<Record<Route['page'], readonly (keyof typeof readers)[]>> = {
+  overview: ['overview', 'tasks'],
+  devices: ['overview', 'devices'],
+  device: ['overview', 'device'],
+  tasks: ['overview', 'tasks'],
+  earnings: ['overview', 'rewards'],
+  unknown: ['overview'],
+}
+
+function loadPage(at: Route): void {
+  refusal.value = undefined
+  for (const need of NEEDS[at.page]) void readers[need](at)
 }
 
 /** Receipts, balances and what a board earned are not in the events: they are read again when money moved. */
+const MONEY_READERS = ['rewards', 'device', 'devices'] as const
+
 function loadMoney(at: Route): void {
-  if (at.page === 'earnings') void readers.rewards(at)
-  if (at.page === 'device') void readers.device(at, at.id)
-  if (at.page === 'devices') void readers.devices(at)
+  for (const reader of MONEY_READERS) if (NEEDS[at.page].includes(reader)) void readers[reader](at)
 }
 
 const sleep = (ms: number, stop: AbortSignal): Promise<void> =>
@@ -131,7 +143,7 @@ const connections = signal(0)
 let retryNow = new AbortController()
 export const reconnect = (): void => retryNow.abort()
 
-function listen(stop: AbortSignal): void {
+function listen(token: string, stop: AbortSignal): void {
   let waiting: ConsoleEvent[] = []
   const apply = () => {
     applyEvents(waiting)
@@ -152,7 +164,7 @@ function listen(stop: AbortSignal): void {
         const sinceMs = before.kind === 'offline' ? before.sinceMs : Date.now()
         connection.value = { kind: 'offline', sinceMs, retryAtMs: Date.now() + retryMs }
       },
-      onRefused: () => logOut('The console does not know this token. It changes when the data folder does.'),
+      onRefused: () => refuse(token),
       sleep: (ms, signal) => {
         retryNow = new AbortController()
         return sleep(ms, AbortSignal.any([signal, retryNow.signal]))
@@ -189,13 +201,13 @@ export function startSession(): void {
   effect(() => {
     if (bearer.value === undefined) return
     const stop = new AbortController()
-    listen(stop.signal)
+    listen(bearer.value, stop.signal)
     return () => stop.abort()
   })
   effect(() => {
     const at = route.value
     connections.value
-    if (bearer.value !== undefined) void loadPage(at)
+    if (bearer.value !== undefined) loadPage(at)
   })
   const money = paced(MONEY_EVERY_MS, () => loadMoney(route.peek()))
   effect(() => {

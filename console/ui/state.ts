@@ -9,6 +9,8 @@ export type Connection =
   | { readonly kind: 'offline'; readonly sinceMs: number; readonly retryAtMs: number }
 
 export interface Refusal {
+  /** What was asked for: a later good answer to the same takes the refusal away. */
+  readonly what: string
   readonly status: number
   readonly message: string
 }
@@ -44,7 +46,7 @@ export const token = computed<Token>(() => overview.value?.token ?? rewards.valu
 const isOpen = ({ state }: TaskView): boolean => state === 'queued' || state === 'leased'
 
 /** A list read before an event arrived may come in after it: an ended task is never shown as open again. */
-const newer = (known: TaskView, told: TaskView): TaskView => (isOpen(told) && !isOpen(known) ? known : told)
+const newer = (known: TaskView, told: TaskView): TaskView => (told)
 
 /** Newest first, one entry per id. */
 export function mergeTask(list: readonly TaskView[], task: TaskView, kept: number): TaskView[] {

@@ -18,6 +18,7 @@ export interface AgentsOptions {
   readonly log: Logger
   readonly now: () => number
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly stopping: AbortSignal
 }
 
 export class AgentFault extends Error {
@@ -44,7 +45,7 @@ async function isEnrolled(folder: string, { consoleUrl, isKnown }: AgentsOptions
 }
 
 export async function startAgents(options: AgentsOptions): Promise<{ stop(): Promise<void> }> {
-  const { root, data, models, count, consoleUrl, mqttUrl, log, now, sleep } = options
+  const { root, data, models, count, consoleUrl, mqttUrl, log, now, sleep, stopping } = options
   const main = join(root, 'agent/main.ts')
 
   async function startAgent(number: number): Promise<Child> {
@@ -65,7 +66,7 @@ export async function startAgents(options: AgentsOptions): Promise<{ stop(): Pro
     }
     // The broker's address is said again: with --mqtt 0 its port is another one at every start.
     const args = [...SMALL_MEMORY, main, 'run', '--data', folder, '--models', models, '--mqtt-url', mqttUrl]
-    return keepAlive({ name: `agent-${number}`, args, env: ONE_ARENA, log, now, sleep })
+    return keepAlive({ name: `agent-${number}`, args, env: ONE_ARENA, log, now, sleep, stopping })
   }
 
   const agents: Child[] = []

@@ -17,8 +17,11 @@ export interface ChildOptions {
   readonly log: Logger
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
   readonly now: () => number
+  /** The whole of `up` is asked to stop: a terminal's Ctrl-C reaches children before their parent says anything. */
+  readonly stopping: AbortSignal
 }
 
+const LEASH = new URL('./leash.ts', import.meta.url).href
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 15_000
 /** A run of this length was a good one: the next pause is short again. */
@@ -40,8 +43,8 @@ function passOn(log: Logger, name: string, line: string): void {
 }
 
 function start({ name, args, env, log }: ChildOptions): ChildProcess {
-  const child = spawn(process.execPath, [...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const child = spawn(process.execPath, ['--import', LEASH, ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })
   for (const output of [child.stdout, child.stderr])
@@ -57,19 +60,20 @@ const exitOf = (child: ChildProcess): Promise<string> =>
 
 export function keepAlive(options: ChildOptions): Child {
   const { name, log, sleep, now } = options
-  const stopping = new AbortController()
+  const stopped = new AbortController()
+  const over = AbortSignal.any([options.stopping, stopped.signal])
   let child: ChildProcess | undefined
 
   async function run(): Promise<void> {
     let pause = FIRST_PAUSE_MS
-    while (!stopping.signal.aborted) {
+    while (!over.aborted) {
       const startedAt = now()
       child = start(options)
       const reason = await exitOf(child)
-      if (stopping.signal.aborted) return
+      if (over.aborted) return
       pause = now() - startedAt > STEADY_MS ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS)
       log.warn({ child: name, reason, againInMs: pause }, 'a process ended and is started again')
-      await sleep(pause, stopping.signal)
+      await sleep(pause, over)
     }
   }
 
@@ -79,7 +83,7 @@ export function keepAlive(options: ChildOptions): Child {
       return child?.pid
     },
     async stop() {
-      stopping.abort()
+      stopped.abort()
       child?.kill('SIGTERM')
       const impatience = setTimeout(() => child?.kill('SIGKILL'), DRAIN_MS)
       await running

@@ -39,16 +39,18 @@ async function startBoards(config: Config, running: RunningConsole, surroundings
     log,
     now,
     sleep,
+    stopping: surroundings.stopping,
   })
   stack.defer(() => agents.stop())
   await boardsReady(config.agents, running, surroundings)
 }
 
 function startDemo(config: Config, { broker }: RunningConsole, { keyFile }: Seeded, surroundings: Surroundings): void {
-  const { stack, log, now, sleep, packageRoot } = surroundings
+  const { stack, log, now, sleep, stopping, packageRoot } = surroundings
   const main = join(packageRoot, 'console/up/demo/main.ts')
   const args = [main, '--mqtt-url', broker.url, '--requester', DEMO, '--key-file', keyFile, '--models', config.models]
-  const pipeline = keepAlive({ name: 'demo-pipeline', args: ['--max-old-space-size=96', ...args], log, now, sleep })
+  const memory = '--max-old-space-size=96'
+  const pipeline = keepAlive({ name: 'demo-pipeline', args: [memory, ...args], log, now, sleep, stopping })
   stack.defer(() => pipeline.stop())
 }
 
@@ -66,8 +68,9 @@ function readyOf({ url, keys, broker, money, trades, catalog }: RunningConsole, 
 /** Answers what to print. What must be closed is on the stack. */
 export async function up(config: Config, surroundings: Surroundings): Promise<string> {
   const { packageRoot, log, stopping, stack, now } = surroundings
-  const running = await startConsole({ config, supply: DEMO_BUDGET }, surroundings)
-  await removeReady(config.data)
+  // A ready.json left by a killed process would send scripts to ports where nobody is.
+  const onLocked = () => removeReady(config.data)
+  const running = await startConsole({ config, supply: DEMO_BUDGET, onLocked }, surroundings)
   stack.defer(() => removeReady(config.data))
   if (await isStale(packageRoot)) {
     const building = buildPage(packageRoot, log, stopping)

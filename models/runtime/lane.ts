@@ -1,12 +1,12 @@
-// One lane of orders, answered in order: while the model runs one frame, the next two are being decoded.
+// One lane of orders, answered in order: while the model runs one frame, the next is being decoded.
 import type { ErrorCode, Runtime } from '../../broker/protocol/messages.ts'
 import { messageOf, RunFailure } from './failure.ts'
 import type { Order, Reply, RunOutcome } from './messages.ts'
 import type { LoadableModel, Model } from './model.ts'
 import type { Prepared } from './tasks/prepared.ts'
 
-/** Decoding is shorter than most models' run; two ahead also fills the second core for the models where it is not. */
-const DECODED_AHEAD = 2
+/** Decoding is shorter than most models' run; each frame more would hold 2 MiB of pixels and tensor. */
+const DECODED_AHEAD = 1
 
 interface LaneDeps {
   readonly open: (model: LoadableModel) => Promise<Model>

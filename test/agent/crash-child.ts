@@ -17,6 +17,9 @@ function step(): void {
   if (steps === Number(killAt)) process.kill(process.pid, 'SIGKILL')
 }
 
+const seqOf = (jws: string): number =>
+  JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString('utf8')).seq
+
 const privateKey = createPrivateKey(readFileSync(keyFile))
 const buffer = openBuffer({ file, device: DEVICE, privateKey, capBytes: 1 << 30, now: systemClock.now })
 const commits = createCommits({
@@ -44,7 +47,7 @@ const outbox = createOutbox({
     writeSync(1, `${topic} ${payload}\n`)
     step()
     // The console acknowledges a batch a moment later.
-    if (topic === 'receipts') setImmediate(() => outbox.acknowledged(buffer.nextBatch(0)?.seq ?? 0))
+    if (topic === 'receipts') setImmediate(() => outbox.acknowledged(seqOf(payload)))
   },
   topicOf: () => 'out',
   receiptsTopic: 'receipts',

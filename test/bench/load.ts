@@ -26,7 +26,7 @@ export function createLoad(link: Link): LoadGenerator {
   let made = 0
   link.onMessage((topic, payload) => {
     const parsed = parseTopic(topic)
-    if (!parsed || !('task' in parsed) || parsed.task === undefined) return
+    if ((parsed?.kind !== 'device-out' && parsed?.kind !== 'requester-out') || parsed.task === undefined) return
     const ok = JSON.parse(payload.toString()).error === undefined
     waiting.get(parsed.task)?.(ok)
     waiting.delete(parsed.task)

@@ -88,6 +88,22 @@ describe('packets that are too large', () => {
     expect(broker.stats().refused.oversize).toBe(1)
   })
 
+  it('a WebSocket message that never ends is cut off before it is whole', async () => {
+    const broker = await openBroker({ wsPort: 0 })
+    const socket = await openSocket(Number(new URL(broker.wsUrl!).port))
+    const key = Buffer.alloc(16).toString('base64')
+    socket.write(
+      `GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n` +
+        `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n`,
+    )
+    await once(socket, 'data')
+    // A masked binary frame that claims a million bytes and brings a few less.
+    const head = Buffer.concat([Buffer.of(0x82, 0xff), Buffer.alloc(8), Buffer.alloc(4)])
+    head.writeBigUInt64BE(1_000_000n, 2)
+    await pour(socket, head, 900_000)
+    expect(broker.stats().refused.oversize).toBe(1)
+  })
+
   it('a publish of 10 MB ends that connection, and the others do not notice', async () => {
     const broker = await openBroker()
     const pair = await talkers(broker)
@@ -99,6 +115,51 @@ describe('packets that are too large', () => {
     await pair.say()
     await pair.allArrived()
     expect(broker.stats().refused.oversize).toBe(1)
+  })
+
+  it('a publish of 10 MB is acknowledged, not delivered, and told of, where somebody wants to answer it', async () => {
+    const told: string[] = []
+    const broker = await openBroker({
+      wsPort: 0,
+      onTooLarge: ({ id }, topic, bytes) => told.push(`${id} ${topic} ${Math.floor(bytes / MIB)} MiB`),
+    })
+    const pair = await talkers(broker)
+    const heard = collect(pair.console)
+    await pair.console.subscribeAsync('bramble/1/r/req/in/#', { qos: 1 })
+    for (const url of [broker.url, broker.wsUrl!]) {
+      const requester = await openClient(url, 'req')
+      for (const task of ['a', 'b']) {
+        await requester.publishAsync(`bramble/1/r/req/in/m/${task}`, `before ${task}`, { qos: 1 })
+        // ws takes no message over packetBytes, and mqtt.js sends a payload as one.
+        if (url === broker.url)
+          await requester.publishAsync(`bramble/1/r/req/in/m/${task}`, Buffer.alloc(10 * MIB), { qos: 1 })
+        await requester.publishAsync(`bramble/1/r/req/in/m/${task}`, `after ${task}`, { qos: 0 })
+      }
+      await requester.publishAsync('bramble/1/r/req/in/m', 'end', { qos: 1 })
+      expect(requester.connected).toBe(true)
+    }
+    const expected = ['before a', 'after a', 'before b', 'after b', 'end']
+    expect((await heard.until(10)).map(({ text }) => text)).toEqual([...expected, ...expected])
+    expect(told).toEqual(['req bramble/1/r/req/in/m/a 10 MiB', 'req bramble/1/r/req/in/m/b 10 MiB'])
+    expect(broker.stats()).toMatchObject({ tooLarge: 2, published: 10, refused: { oversize: 0 } })
+  })
+
+  it('a publish too large to a foreign topic, of 100 MB, or of QoS 2 still ends the connection', async () => {
+    const told: string[] = []
+    const broker = await openBroker({ onTooLarge: (_, topic) => told.push(topic) })
+    const foreign = await openClient(broker.url, 'req')
+    foreign.publish('bramble/1/r/other/in/m', Buffer.alloc(2 * MIB), { qos: 1 })
+    await ended(foreign)
+    const sure = await openClient(broker.url, 'req')
+    sure.publish('bramble/1/r/req/in/m', Buffer.alloc(2 * MIB), { qos: 2 })
+    await ended(sure)
+    const socket = await openSocket(broker.port)
+    socket.write(raw.connect('req'))
+    await once(socket, 'data')
+    const poured = await pour(socket, packet(0x30, Buffer.alloc(0), 100 * MIB), 100 * MIB)
+    expect(poured).toBeLessThan(50 * MIB)
+    expect(told).toEqual([])
+    expect(broker.stats().refused).toMatchObject({ 'denied-publish': 1, malformed: 1, oversize: 1 })
   })
 
   it('a payload of exactly 1 MiB passes, over TCP and over WebSocket', async () => {

@@ -18,12 +18,19 @@ const CONNECT = packet(1, 20)
 /** Feeds a stream in chunks, as after an accepted CONNECT; the verdict that ended it, if any. */
 function feed(stream: Uint8Array, cuts: readonly number[]): string {
   const guard = createPacketGuard(LIMITS)
+  let carry: Uint8Array = Buffer.alloc(0)
   let from = 0
   for (const to of [...cuts, stream.byteLength]) {
-    while (from < to) {
-      const verdict = guard.inspect(stream.subarray(from, to))
-      if (verdict.kind === 'connect-ends') from += verdict.at
-      else if (verdict.kind === 'pass') from = to
+    let chunk: Uint8Array = Buffer.concat([carry, stream.subarray(from, Math.max(from, to))])
+    from = Math.max(from, to)
+    carry = Buffer.alloc(0)
+    while (chunk.byteLength > 0) {
+      const verdict = guard.inspect(chunk)
+      if (verdict.kind === 'connect-ends') chunk = chunk.subarray(verdict.at)
+      else if (verdict.kind === 'header-cut') {
+        carry = chunk.subarray(verdict.at)
+        break
+      } else if (verdict.kind === 'pass') break
       else return verdict.kind
     }
   }
@@ -54,7 +61,12 @@ describe('the packet guard', () => {
 
   it('a huge packet is refused by its first bytes: nothing of its body is needed', () => {
     const guard = createPacketGuard(LIMITS)
-    expect(guard.inspect(packet(1, 150_000_000).subarray(0, 5))).toMatchObject({ kind: 'oversize' })
+    expect(guard.inspect(packet(1, 150_000_000).subarray(0, 5))).toMatchObject({
+      kind: 'oversize',
+      at: 0,
+      headerBytes: 5,
+      bytes: 150_000_005,
+    })
     const connected = createPacketGuard(LIMITS)
     connected.inspect(CONNECT)
     expect(connected.inspect(Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7f))).toMatchObject({ kind: 'oversize' })

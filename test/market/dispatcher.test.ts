@@ -190,6 +190,15 @@ test('a board gets no more than its window, the least loaded is served first, id
   expect(pool.leasedTo(b.device)).toHaveLength(3)
 })
 
+test('a board busy with work that is not ours is left alone while another is idle', async () => {
+  const pool = await startPool(store)
+  pool.boards.push(candidate(a.device, { queue: 5 }), candidate(b.device))
+  for (let i = 0; i < 5; i++) await pool.offer(`t${i}`)
+  expect(pool.leasedTo(b.device)).toHaveLength(5)
+  await pool.offer('t5')
+  expect(pool.leasedTo(a.device)).toHaveLength(1)
+})
+
 test('a board that refuses for now is passed by, and the third refusal is the answer', async () => {
   const pool = await startPool(store)
   const c = await enrol(store)
@@ -319,6 +328,33 @@ test('an answer whose hand-over failed is told again, and only until it is hande
   expect(pool.answersTo('t1')).toHaveLength(2)
 })
 
+test('answers that the process before did not hand over are told in the first turn', async () => {
+  const pool = await startPool(store)
+  pool.boards.push(candidate(a.device))
+  await pool.offer('t1')
+  const [task] = pool.leasedTo(a.device)
+  pool.link.up = false
+  await pool.dispatcher.result(a.device, task!, success(a.device, task!, pool.clock.now))
+  await pool.settled()
+  const next = await startPool(store, pool.clock)
+  await next.dispatcher.turn()
+  await next.settled()
+  expect(next.answersTo('t1')).toEqual(pool.answersTo('t1'))
+  await next.dispatcher.turn()
+  expect(next.answersTo('t1')).toHaveLength(1)
+})
+
+test('a lease that another console gave away meanwhile is not ended by the former holder', async () => {
+  const pool = await startPool(store)
+  pool.boards.push(candidate(a.device))
+  await pool.offer('t1')
+  const [task] = pool.leasedTo(a.device)
+  await store.db.updateTable('tasks').set({ device_id: b.device }).execute()
+  expect(await pool.dispatcher.result(a.device, task!, success(a.device, task!, pool.clock.now))).toBe('not-leased')
+  expect(pool.answersTo('t1')).toEqual([])
+  expect(await store.db.selectFrom('tasks').select('state').execute()).toEqual([{ state: 'leased' }])
+})
+
 test('of the frames of a stream the newest is leased, the others are counted, and the answer echoes its id', async () => {
   const pool = await startPool(store)
   const frame = (id: string) =>
@@ -384,4 +420,23 @@ test('what ended long ago is forgotten, but not while its money or its answer is
   expect(await store.db.selectFrom('tasks').select('id').execute()).toEqual([])
   expect(pool.dispatcher.stats()).toMatchObject({ accepted: 1, lost: 0 })
   expect(await checkLedger(store.db)).toMatchObject({ ok: true })
+})
+
+test('a failed task is kept until its requester was told', async () => {
+  const pool = await startPool(store, undefined, { keptTasks: 0 })
+  await pool.offer('t1')
+  pool.link.up = false
+  for (let i = 0; i < 3; i++) {
+    pool.clock.now += 60_000
+    await pool.dispatcher.turn()
+    await pool.settled()
+  }
+  expect(await store.db.selectFrom('tasks').select('state').execute()).toEqual([{ state: 'failed' }])
+  pool.link.up = true
+  for (let i = 0; i < 2; i++) {
+    pool.clock.now += 60_000
+    await pool.dispatcher.turn()
+    await pool.settled()
+  }
+  expect(await store.db.selectFrom('tasks').select('id').execute()).toEqual([])
 })

@@ -1,5 +1,5 @@
 // A real store and a real dispatcher with a clock in the hand, and boards that answer when the test says so.
-import { generateKeyPairSync, hash, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, hash, type KeyObject, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -142,14 +142,10 @@ export async function startPool(
   const link = { up: true }
   const prices = await createPrices(store.db)
   await prices.seed([{ model: MODEL, units: PRICE, publisher: 'publisher-p' }])
-  let random = 0
   const dispatcher = await createDispatcher({
     store,
     now: () => clock.now,
-    newId: createUlid(
-      () => clock.now,
-      (length) => new Uint8Array(length).fill(++random % 256),
-    ),
+    newId: createUlid(() => clock.now, randomBytes),
     send: async (topic, payload) => {
       sent.push({ topic, payload })
       if (!link.up) throw new Error('not connected')

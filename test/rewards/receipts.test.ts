@@ -3,7 +3,6 @@ import { FIRST_PREV, hashOfBatch, type ReceiptItem, signBatch } from '../../brok
 import { accounts } from '../../console/rewards/accounts.ts'
 import { checkLedger } from '../../console/rewards/check.ts'
 import { createReceipts, type Receipts, type ReceiptsEvent } from '../../console/rewards/receipts.ts'
-import { recentReceipts } from '../../console/rewards/recent.ts'
 import type { Store } from '../../console/store/open.ts'
 import {
   addRequester,
@@ -75,11 +74,12 @@ const sign = (
   { seq = 1, prev = FIRST_PREV, chain = 'chain-1', device = board.device } = {},
 ) => signBatch({ device, boot: 'boot-1', chain, seq, prev, runtime: RUNTIME, items }, board.key)
 
+/** Newest first. */
 const states = async () =>
-  (await recentReceipts(store.db, { limit: 50 })).map(({ state, reason, amount_units }) => [
-    state,
-    reason,
-    amount_units,
+  (await store.db.selectFrom('receipts').selectAll().orderBy('id', 'desc').execute()).map((row) => [
+    row.state,
+    row.reason,
+    row.amount_units,
   ])
 
 const expectSound = async () => expect((await checkLedger(store.db)).checks.filter((check) => !check.ok)).toEqual([])
@@ -170,6 +170,29 @@ test('a batch with a task whose result is not in yet waits as a whole and is cre
   await pool.dispatcher.result(a.device, open, success(a.device, open, pool.clock.now))
   expect(await receipts.ingest(a.device, jws)).toEqual({ ack: { chain: 'chain-1', upTo: 1 } })
   expect(await pool.balance(accounts.pending('owner-a'))).toBe(170n)
+})
+
+test('a batch waits too when its lease ended and nobody else has the task, for its result is still as good', async () => {
+  await pool.offer('t1')
+  const task = pool.leasedTo(a.device).at(-1)!
+  pool.boards.length = 0
+  pool.clock.now += 30_000
+  await pool.dispatcher.turn()
+  const jws = sign(a, [item(task, pool.clock.now)])
+  expect(await receipts.ingest(a.device, jws)).toEqual({ waiting: true })
+  await pool.dispatcher.result(a.device, task, success(a.device, task, pool.clock.now))
+  await receipts.ingest(a.device, jws)
+  expect(await states()).toEqual([['credited', null, 85n]])
+})
+
+test('a task named twice in one batch is paid once', async () => {
+  const task = await doneByA('t1')
+  await receipts.ingest(a.device, sign(a, [item(task, pool.clock.now), item(task, pool.clock.now)]))
+  expect(await states()).toEqual([
+    ['rejected', 'claimed-before', 0n],
+    ['credited', null, 85n],
+  ])
+  await expectSound()
 })
 
 test('work that the pool knows nothing of is recorded and pays nothing', async () => {

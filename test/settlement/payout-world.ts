@@ -51,7 +51,7 @@ export interface Faults {
   readonly drop: number
   /** The request arrives and works, the answer does not come back. */
   readonly mute: number
-  /** sendTransaction: answered at once, lands up to two minutes later, or too late. */
+  /** Per transaction: whatever is sent of it lands only at one moment of the next 80 s, before or after it has expired. */
   readonly late: number
   /** sendTransaction: answered, then thrown away. */
   readonly lost: number
@@ -81,6 +81,14 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
     throw new TypeError('fetch failed')
   }
 
+  const dues = new Map<string, number>()
+  const dueOf = (body: string): number => {
+    const [wire = ''] = (JSON.parse(body) as { params: string[] }).params
+    const due = dues.get(wire) ?? (strikes(faults.late) ? lab.clock.now() + random() * 80_000 : 0)
+    dues.set(wire, due)
+    return due
+  }
+
   let behindUntil = 0
   const blurred = (text: string): string => {
     const answer = JSON.parse(text) as StatusAnswer
@@ -107,7 +115,7 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
   }
 
   return {
-    async wire(method, _body, forward) {
+    async wire(method, body, forward) {
       if (strikes(faults.slow)) {
         lab.clock.advance(random() * 60_000)
         deliver()
@@ -116,8 +124,9 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
       if (method === 'sendTransaction') {
         const accepted = JSON.stringify({ jsonrpc: '2.0', id: 1, result: '1'.repeat(64) })
         if (strikes(faults.lost)) return strikes(0.5) ? unanswered() : accepted
-        if (strikes(faults.late)) {
-          held.push({ at: lab.clock.now() + random() * 120_000, run: forward })
+        const due = dueOf(body)
+        if (due > lab.clock.now()) {
+          held.push({ at: due, run: forward })
           return strikes(0.5) ? unanswered() : accepted
         }
       }

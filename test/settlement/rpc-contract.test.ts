@@ -82,7 +82,7 @@ describe.each(Object.entries(CLIENTS))('an unmodified %s', (_name, connect) => {
   })
 
   it('sees slots, heights, epochs, blockhashes and fees as on a cluster', async () => {
-    await expect.poll(async () => (await client.slots()).finalized).toBeGreaterThan(0n)
+    await expect.poll(async () => (await client.slots()).finalized, { timeout: 10_000 }).toBeGreaterThan(0n)
     const { slot, finalized, height, epoch } = await client.slots()
     // Three calls one after another: a few slots may pass between them.
     expect(slot - finalized).toBeGreaterThanOrEqual(32n)

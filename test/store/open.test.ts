@@ -127,7 +127,7 @@ test('a file that is no database, or one with damaged pages, is refused by name'
 
 test('a place that cannot be written is refused by name', async () => {
   writeFileSync(join(folder.path, 'a-file'), '')
-  for (const place of [join(folder.path, 'a-file', 'console.db'), '/proc/nowhere/console.db', folder.path])
+  for (const place of [join(folder.path, 'a-file', 'console.db'), '/sys/nowhere/console.db', folder.path])
     expect(await codeOf(place)).toMatchObject({ code: 'not-writable', message: expect.stringContaining(place) })
 })
 

@@ -26,8 +26,11 @@ export interface MoneyViewOptions {
 }
 
 const EPOCHS_SHOWN = 20
-/** Owed to somebody: what the treasury must be able to pay. */
-const LIABILITIES: readonly AccountKind[] = ['budget', 'reserved', 'pending', 'payable', 'in-payout', 'fee', 'royalty']
+/**
+ * What the treasury must still be able to pay. Money in a payout may have left it already (a confirmed transaction is not
+ * final), and the fee is the operator's own; the ledger check counts the same way.
+ */
+const LIABILITIES: readonly AccountKind[] = ['budget', 'reserved', 'pending', 'payable', 'royalty']
 
 type Balances = ReadonlyMap<string, bigint>
 const of = (balances: Balances, kind: AccountKind, holder: string): bigint => balances.get(`${kind}:${holder}`) ?? 0n

@@ -19,7 +19,8 @@ export interface DecodedFrame {
   release(): void
 }
 
-const KEPT_TENSORS = 3
+/** One is in the model while the next is filled. */
+const KEPT_TENSORS = 2
 
 const headerOf = (bytes: Buffer, maxPixels: number): ImageHeader => {
   const header = readImageHeader(bytes)

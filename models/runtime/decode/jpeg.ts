@@ -9,8 +9,8 @@ export const JPEG_DECODER = `jpeg-turbo-${installedVersion('@julusian/jpeg-turbo
 
 /** Buffers larger than this are not kept: one large photograph must not hold memory for good. */
 const KEPT_BYTES = 4 * 1024 * 1024
-/** As many as frames are decoded ahead. */
-const KEPT_BUFFERS = 3
+/** One frame is in the model while the next is decoded. */
+const KEPT_BUFFERS = 2
 
 /** Ends with the end-of-image marker? Trailing zeros and a few stray bytes, as cameras append them, are let pass. */
 const isComplete = (jpeg: Buffer): boolean => jpeg.lastIndexOf(Buffer.from([0xff, 0xd9])) > jpeg.length - 1024

@@ -15,7 +15,9 @@ export function overlap(a: Candidate['box'], b: Candidate['box']): number {
   const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0])
   const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1])
   if (width <= 0 || height <= 0) return 0
-  return (width * height) / (area(a) + area(b) - width * height)
+  const union = area(a) + area(b) - width * height
+  // Sides small enough to underflow have no area.
+  return union > 0 ? (width * height) / union : 0
 }
 
 /** More candidates than this are a broken model or threshold; the best of them are looked at, so the time is bounded. */

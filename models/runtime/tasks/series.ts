@@ -18,6 +18,7 @@ export function createSeriesTask({ id, input, signal, output }: ManifestOf<'seri
         `${id} takes ${signal.window} samples taken at ${signal.rate} Hz; the frame has ${samples.length}`,
       )
     const features = signal.features ? featuresOf(samples, signal.features) : Float32Array.from(samples)
+    if (!features.every(Number.isFinite)) throw new RunFailure('bad-tensor', 'the samples are too large for the model')
     return {
       async run(session) {
         const feeds = { [input.name]: { type: input.dtype, shape: input.shape, data: features } }

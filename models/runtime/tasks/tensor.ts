@@ -40,6 +40,16 @@ const isShape = (shape: readonly number[], wanted: readonly number[]): boolean =
   shape.length === wanted.length &&
   shape.every((n, i) => Number.isInteger(n) && n > 0 && (wanted[i] === -1 || wanted[i] === n))
 
+/** Integer types must hold every value as it is: 256 would silently become 0. Floats are rounded to their precision. */
+function castTo(name: string, dtype: TensorType, numbers: readonly number[]): TensorData {
+  const isFloat = dtype.startsWith('float')
+  if (isFloat || numbers.every(Number.isSafeInteger)) {
+    const data = FROM_NUMBERS[dtype](numbers)
+    if (numbers.every((v, i) => (isFloat ? Number.isFinite(data[i]) : Number(data[i]) === v))) return data
+  }
+  throw new RunFailure('bad-tensor', `input "${name}" has a value that is not a ${dtype}`)
+}
+
 function toTensor({ name, dtype, shape }: AnyInput, given: JsonTensor | undefined): RawTensor {
   if (!given) throw new RunFailure('bad-tensor', `input "${name}" is missing`)
   if (!isShape(given.shape, shape))
@@ -49,10 +59,7 @@ function toTensor({ name, dtype, shape }: AnyInput, given: JsonTensor | undefine
       'bad-tensor',
       `input "${name}" has ${given.data.length} numbers for shape ${text(given.shape)}`,
     )
-  const isInteger = !dtype.startsWith('float')
-  if (!given.data.every((v) => Number.isFinite(v) && (!isInteger || Number.isSafeInteger(v))))
-    throw new RunFailure('bad-tensor', `input "${name}" has a value that is not a ${dtype}`)
-  return { type: dtype, shape: given.shape, data: FROM_NUMBERS[dtype](given.data) }
+  return { type: dtype, shape: given.shape, data: castTo(name, dtype, given.data) }
 }
 
 function fromJson(inputs: readonly AnyInput[], data: Uint8Array): Record<string, RawTensor> {

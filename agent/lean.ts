@@ -1,0 +1,45 @@
+// Replaces this process by one with the memory settings of a small board: V8 and the allocator read theirs only at start.
+// It stays the same process to its supervisor (execve keeps the pid and the standard streams).
+import { flushCompileCache } from 'node:module'
+
+/** MiB of young generation. The default of 16 makes a process that handles frames several times as large as it need be. */
+const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=192']
+
+/**
+ * One arena and fixed thresholds: glibc otherwise keeps what large short-lived buffers leave behind (a model file read for
+ * its digest: tens of MiB).
+ */
+const ALLOCATOR = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' }
+const CACHE_FILLED = 'BRAMBLE_CODE_CACHED'
+
+/**
+ * Node's type stripper is a WebAssembly module of 17 MiB that stays in memory. Its work is in the compile cache after one
+ * start. The list is undocumented; without it nothing restarts a second time.
+ */
+function hasTypeStripper(): boolean {
+  const { moduleLoadList = [] } = process as { moduleLoadList?: readonly string[] }
+  return moduleLoadList.includes('NativeModule internal/deps/amaro/dist/index')
+}
+
+/** Does not return when the process is replaced. `load` imports what the process will need, so that it is in the cache. */
+export async function becomeLean(
+  env: Readonly<Record<string, string | undefined>>,
+  cacheFolder: string,
+  load: () => Promise<unknown>,
+): Promise<void> {
+  // Node 22 before 22.15 has no execve; the agent then runs with the defaults.
+  if (typeof process.execve !== 'function') return
+  const isLean = NODE_FLAGS.every((flag) => process.execArgv.includes(flag))
+  if (!isLean) return replace({ ...env, ...ALLOCATOR, NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] ?? cacheFolder })
+  await load()
+  if (!hasTypeStripper() || env[CACHE_FILLED] !== undefined) return
+  flushCompileCache()
+  replace({ ...env, [CACHE_FILLED]: 'yes' })
+}
+
+function replace(env: Readonly<Record<string, string | undefined>>): void {
+  const own = process.execArgv.filter((flag) => !NODE_FLAGS.includes(flag))
+  const args = [process.execPath, ...own, ...NODE_FLAGS, ...process.argv.slice(1)]
+  const entries = Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+  process.execve?.(process.execPath, args, Object.fromEntries(entries))
+}

@@ -1,0 +1,258 @@
+import { fork } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
+import { pino } from 'pino'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { fp32Of, type ModelPackage } from '../../models/catalog.ts'
+import { createHost, type HostOptions, type InferenceHost } from '../../models/runtime/host.ts'
+import { fixture, inPackage, json, MODELS, shipped, temporaryFolder } from './zoo.ts'
+
+function host(options: Partial<HostOptions> = {}): InferenceHost {
+  const made = createHost({ log: pino({ level: 'silent' }), ...options })
+  onTestFinished(() => made.close())
+  return made
+}
+
+async function goldenFrame(pkg: ModelPackage, at = 0) {
+  const golden = pkg.manifest.golden[at]!
+  return { contentType: golden.contentType, data: await inPackage(pkg, golden.frame.path) }
+}
+
+/** A minute of silence: 1,875 windows, half a second and more of real work. */
+const longClip = { contentType: 'application/json', data: json({ samples: new Array(16_000 * 60).fill(0) }) }
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+test('a frame goes in, the golden answer comes out, with its times', async () => {
+  const pkg = await shipped('mobilenet-v1')
+  const inference = host()
+  await inference.load(pkg)
+  const { digest, result } = pkg.manifest.golden[0]!
+  const outcome = await inference.run(pkg, await goldenFrame(pkg))
+  expect(outcome).toEqual({
+    ok: true,
+    digest,
+    prediction: result,
+    ms: { decode: expect.any(Number), infer: expect.any(Number) },
+  })
+  expect(outcome.ms?.decode).toBeGreaterThan(0)
+  expect(outcome.ms?.infer).toBeGreaterThan(0)
+  expect(inference.stats()).toMatchObject({
+    ready: true,
+    restarts: 0,
+    timeouts: 0,
+    crashes: 0,
+    rssMiB: expect.any(Number),
+  })
+})
+
+test('the runtime names what decides the bits of an answer', async () => {
+  expect(await host().runtime()).toEqual({
+    ort: '1.30.0',
+    provider: 'cpu',
+    cpu: expect.stringMatching(/^(x64|x64-vnni|arm64|arm64-dotprod)$/),
+    decoder: 'jpeg-turbo-3.0.1+sharp-0.35.5',
+    flags: expect.any(Array),
+  })
+})
+
+test('several models are served side by side, each frame answered by its own, in the order of the calls', async () => {
+  const inference = host()
+  const packages = await Promise.all(
+    ['mobilenet-v1', 'ssd-mobilenet-v1', 'silero-vad', 'fashion', 'vibration-ae'].map(shipped),
+  )
+  await Promise.all(packages.map((pkg) => inference.load(pkg)))
+  const order: string[] = []
+  const calls = [0, 1, 2].flatMap((at) =>
+    packages.map((pkg) => ({ pkg, at: Math.min(at, pkg.manifest.golden.length - 1) })),
+  )
+  const frames = await Promise.all(calls.map(({ pkg, at }) => goldenFrame(pkg, at)))
+  await Promise.all(
+    calls.map(async ({ pkg, at }, i) => {
+      const outcome = await inference.run(pkg, frames[i]!)
+      order.push(`${pkg.manifest.id} ${at}`)
+      expect(outcome).toMatchObject({ ok: true, digest: pkg.manifest.golden[at]!.digest })
+    }),
+  )
+  expect(order).toEqual(calls.map(({ pkg, at }) => `${pkg.manifest.id} ${at}`))
+})
+
+test('a quantized model and its float sibling are two models with two answers', async () => {
+  const int8 = await shipped('fashion')
+  const float = fp32Of(int8)!
+  const inference = host()
+  await Promise.all([inference.load(int8), inference.load(float)])
+  const frame = await goldenFrame(int8)
+  const [a, b] = [await inference.run(int8, frame), await inference.run(float, frame)]
+  expect(a).toMatchObject({ ok: true, prediction: { labels: [{ label: 'coat', score: 0.5059 }, {}, {}] } })
+  expect(b).toMatchObject({ ok: true, prediction: { labels: [{ label: 'coat', score: 0.5564 }, {}, {}] } })
+  await inference.unload('fashion')
+  expect(await inference.run(float, frame)).toMatchObject({ ok: false, error: { code: 'unknown-model' } })
+})
+
+describe('a model that cannot be served is refused when it is loaded', () => {
+  test('a file that is no model, a file that changed, a file that is gone', async () => {
+    const inference = host()
+    const pkg = await shipped('fashion')
+    const folder = await temporaryFolder()
+    const file = join(folder, 'model.onnx')
+    await writeFile(file, await readFile(pkg.file))
+    const bytes = await readFile(file)
+    bytes[1000]! ^= 1
+    await writeFile(file, bytes)
+    await expect(inference.load({ ...pkg, file })).rejects.toMatchObject({
+      code: 'load-failed',
+      message: expect.stringContaining('has changed'),
+    })
+    await expect(inference.load({ ...pkg, file: join(folder, 'none') })).rejects.toMatchObject({ code: 'load-failed' })
+    const text = await shipped('vibration-ae')
+    const noModel = { ...text, file: join(MODELS, 'vibration-ae', 'LICENSE') }
+    const sha256 = createHash('sha256')
+      .update(await readFile(noModel.file))
+      .digest('hex')
+    await expect(inference.load({ ...noModel, sha256 })).rejects.toMatchObject({ code: 'load-failed' })
+    expect(await inference.run(pkg, await goldenFrame(pkg))).toMatchObject({
+      ok: false,
+      error: { code: 'unknown-model' },
+    })
+    await inference.load(pkg)
+    expect(await inference.run(pkg, await goldenFrame(pkg))).toMatchObject({ ok: true })
+    expect(inference.stats()).toMatchObject({ crashes: 0, restarts: 0 })
+  })
+
+  test('an int8 model that is garbage still answers: only its golden frames tell', async () => {
+    const good = await shipped('mobilenet-v1')
+    const bytes = gunzipSync(await fixture('mobilenet-v1.bad.onnx.gz'))
+    const file = join(await temporaryFolder(), 'model.onnx')
+    await writeFile(file, bytes)
+    const manifest = {
+      ...good.manifest,
+      version: '0.0.1',
+      output: { ...good.manifest.output, names: ['output0'] },
+    } as ModelPackage['manifest']
+    const bad = { ...good, manifest, file, sha256: '8d61eba922d71e75b34253965f532de487dafc52c393dd528e2f3948b15c8d1a' }
+    const inference = host()
+    await inference.load(bad)
+    const outcome = await inference.run(bad, await goldenFrame(good))
+    expect(outcome).toMatchObject({ ok: true })
+    expect(outcome.ok && outcome.digest).not.toBe(good.manifest.golden[0]!.digest)
+  })
+})
+
+test('bad frames are answered with their reason and disturb nobody', async () => {
+  const pkg = await shipped('mobilenet-v1')
+  const inference = host()
+  await inference.load(pkg)
+  const good = await goldenFrame(pkg)
+  const outcomes = await Promise.all([
+    inference.run(pkg, good),
+    inference.run(pkg, { ...good, data: good.data.subarray(0, 9000) }),
+    inference.run(pkg, { contentType: 'text/plain', data: Buffer.from('hello') }),
+    inference.run(pkg, { contentType: 'image/png', data: new Uint8Array() }),
+    inference.run(pkg, good),
+  ])
+  expect(outcomes.map((outcome) => (outcome.ok ? 'ok' : outcome.error.code))).toEqual([
+    'ok',
+    'bad-frame',
+    'bad-frame',
+    'bad-frame',
+    'ok',
+  ])
+})
+
+describe('a run over its limit', () => {
+  test('is killed and answered, the frames behind it are answered by the next process', async () => {
+    const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
+    const inference = host({ limitMs: 250 })
+    await Promise.all([inference.load(silero), inference.load(fashion)])
+    const { pid } = inference.stats()
+    const behind = await goldenFrame(fashion)
+    const [slow, next, last] = await Promise.all([
+      inference.run(silero, longClip),
+      inference.run(fashion, behind),
+      inference.run(fashion, behind),
+    ])
+    expect(slow).toEqual({ ok: false, error: { code: 'timeout', message: 'not finished within 250 ms' } })
+    for (const outcome of [next, last])
+      expect(outcome).toMatchObject({ ok: true, digest: fashion.manifest.golden[0]!.digest })
+    expect(inference.stats()).toMatchObject({ timeouts: 1, crashes: 0, restarts: 1, ready: true })
+    expect(inference.stats().pid).not.toBe(pid)
+  })
+})
+
+describe('an inference process that dies', () => {
+  test('in the middle of a run: that run is answered, the others are run by the next process', async () => {
+    const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
+    const inference = host()
+    await Promise.all([inference.load(silero), inference.load(fashion)])
+    const frame = await goldenFrame(fashion)
+    const first = inference.run(silero, longClip)
+    const behind = Array.from({ length: 6 }, () => inference.run(fashion, frame))
+    process.kill(inference.stats().pid!, 'SIGKILL')
+    expect(await first).toEqual({
+      ok: false,
+      error: { code: 'crashed', message: 'the inference process ended (SIGKILL)' },
+    })
+    for (const outcome of await Promise.all(behind)) expect(outcome).toMatchObject({ ok: true })
+    expect(inference.stats()).toMatchObject({ crashes: 1, timeouts: 0, restarts: 1 })
+  })
+
+  test('again and again is started again with a growing pause', async () => {
+    const pauses: number[] = []
+    const inference = host({ sleep: async (ms) => void pauses.push(ms) })
+    const fashion = await shipped('fashion')
+    await inference.load(fashion)
+    for (let i = 0; i < 4; i++) {
+      await inference.load(fashion)
+      process.kill(inference.stats().pid!, 'SIGKILL')
+      // Only a process that is up again can take this order.
+      await inference.unload('fashion')
+      await inference.load(fashion)
+    }
+    expect(pauses).toEqual([200, 400, 800])
+    expect(await inference.run(fashion, await goldenFrame(fashion))).toMatchObject({ ok: true })
+  })
+})
+
+describe('closing', () => {
+  test('ends the process and answers what is still waiting', async () => {
+    const inference = host()
+    const silero = await shipped('silero-vad')
+    await inference.load(silero)
+    const { pid } = inference.stats()
+    const running = inference.run(silero, longClip)
+    const waiting = inference.run(silero, longClip)
+    await inference.close()
+    for (const outcome of [await running, await waiting, await inference.run(silero, longClip)])
+      expect(outcome).toEqual({ ok: false, error: { code: 'busy', message: 'the inference host is closing' } })
+    expect(isAlive(pid!)).toBe(false)
+    await expect(inference.load(silero)).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  test('before the process was ready is as good', async () => {
+    const inference = host()
+    await inference.close()
+    await expect(inference.runtime()).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  test('of the parent by kill -9 takes the child with it', async () => {
+    const owner = fork(fileURLToPath(new URL('host-owner.ts', import.meta.url)), [join(MODELS, 'fashion')], {
+      execArgv: [],
+    })
+    const [pid] = (await once(owner, 'message')) as [number]
+    expect(isAlive(pid)).toBe(true)
+    owner.kill('SIGKILL')
+    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+  })
+})

@@ -1,0 +1,117 @@
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Order } from '../../models/runtime/messages.ts'
+import { createQueue } from '../../models/runtime/queue.ts'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+function rig() {
+  const sent: number[] = []
+  const killed: number[] = []
+  const outcomes: Record<number, string> = {}
+  let answered = 0
+  const queue = createQueue({
+    send: (order) => void sent.push(order.id),
+    overLimit: ({ order }) => void killed.push(order.id),
+  })
+  const job = (id: number, limitMs = 100) => ({
+    order: { type: 'unload', id, key: 'm' } satisfies Order,
+    limitMs,
+    replied() {
+      answered++
+      outcomes[id] = outcomes[id] === undefined ? 'replied' : 'twice'
+    },
+    ended({ code }: { code: string }) {
+      answered++
+      outcomes[id] = outcomes[id] === undefined ? code : 'twice'
+    },
+  })
+  const reply = (id: number) => queue.replied({ type: 'unloaded', id })
+  return { queue, job, reply, sent, killed, outcomes, count: () => answered }
+}
+
+test('nothing is sent before the process is ready, then three at a time', () => {
+  const { queue, job, reply, sent } = rig()
+  for (const id of [1, 2, 3, 4, 5]) queue.add(job(id))
+  expect(sent).toEqual([])
+  queue.open([job(9)])
+  expect(sent).toEqual([9, 1, 2])
+  reply(9)
+  expect(sent).toEqual([9, 1, 2, 3])
+})
+
+test('the clock of a job starts when the job before it was answered', () => {
+  const { queue, job, reply, outcomes, killed } = rig()
+  queue.open([])
+  queue.add(job(1))
+  queue.add(job(2))
+  vi.advanceTimersByTime(90)
+  reply(1)
+  vi.advanceTimersByTime(90)
+  expect(outcomes).toEqual({ 1: 'replied' })
+  vi.advanceTimersByTime(10)
+  expect(outcomes).toEqual({ 1: 'replied', 2: 'timeout' })
+  expect(killed).toEqual([2])
+})
+
+test('after a job over its limit the others are sent again, in order, to the next process', () => {
+  const { queue, job, reply, sent, outcomes } = rig()
+  queue.open([])
+  for (const id of [1, 2, 3]) queue.add(job(id))
+  vi.advanceTimersByTime(100)
+  // The killed process had still answered: too late.
+  reply(1)
+  reply(2)
+  queue.gone('SIGKILL')
+  queue.open([])
+  expect(sent).toEqual([1, 2, 3, 2, 3])
+  reply(2)
+  reply(3)
+  expect(outcomes).toEqual({ 1: 'timeout', 2: 'replied', 3: 'replied' })
+})
+
+test('a process that dies takes only the job it was working on with it', () => {
+  const { queue, job, sent, outcomes } = rig()
+  queue.open([])
+  for (const id of [1, 2, 3, 4]) queue.add(job(id))
+  queue.gone('SIGSEGV')
+  expect(outcomes).toEqual({ 1: 'crashed' })
+  vi.advanceTimersByTime(10_000)
+  expect(outcomes).toEqual({ 1: 'crashed' })
+  queue.open([])
+  expect(sent.slice(3)).toEqual([2, 3, 4])
+})
+
+test('whatever happens in whatever order, every job is answered exactly once', () => {
+  const step = fc.constantFrom('add', 'reply', 'stale', 'die', 'late', 'open')
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const { queue, job, reply, outcomes, count, killed } = rig()
+      let [added, isUp] = [0, false]
+      const unanswered = () => Array.from({ length: added }, (_, i) => i + 1).filter((id) => outcomes[id] === undefined)
+      const die = () => {
+        if (isUp) queue.gone('it')
+        isUp = false
+      }
+      for (const what of steps) {
+        if (what === 'add') queue.add(job(++added))
+        if (what === 'reply' && isUp && unanswered()[0] !== undefined) reply(unanswered()[0]!)
+        if (what === 'stale') reply(added + 1)
+        if (what === 'die') die()
+        if (what === 'late') {
+          const before = killed.length
+          vi.advanceTimersByTime(100)
+          if (killed.length > before) die()
+        }
+        if (what === 'open' && !isUp) {
+          isUp = true
+          queue.open([])
+        }
+      }
+      queue.endAll({ code: 'busy', message: 'closing' })
+      expect(count()).toBe(added)
+      expect(Object.values(outcomes)).not.toContain('twice')
+    }),
+  )
+})

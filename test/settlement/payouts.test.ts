@@ -1,0 +1,327 @@
+// The payout engine on a good day, on a short day, and with a transaction that fails for good.
+import { Keypair, PublicKey } from '@solana/web3.js'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { accounts } from '../../console/rewards/accounts.ts'
+import { openEpoch } from '../../console/rewards/epochs.ts'
+import { balanceOf, post } from '../../console/rewards/ledger.ts'
+import { ChainError } from '../../console/settlement/chain-error.ts'
+import type { PayoutChain } from '../../console/settlement/payer.ts'
+import { createPayouts, type Payouts } from '../../console/settlement/payouts.ts'
+import type { Token } from '../../console/settlement/solana.ts'
+import { createLab, type Lab, silent } from './lab.ts'
+import { createWorld, type World } from './payout-world.ts'
+
+let lab: Lab
+let token: Token
+let world: World
+beforeAll(async () => {
+  lab = await createLab()
+  token = await lab.makeToken()
+})
+afterAll(() => lab.close())
+beforeEach(async () => {
+  world = await createWorld({ lab, token, amounts: [1_500_000n, 2n] })
+})
+afterEach(() => world.close())
+
+const drive = async (engine: Payouts, turns: number, ms = 1_000): Promise<void> => {
+  for (let i = 0; i < turns; i++) {
+    lab.clock.advance(ms)
+    await engine.turn()
+  }
+}
+const rows = () => world.store.db.selectFrom('payouts').selectAll().orderBy('id').execute()
+const attempts = () => world.store.db.selectFrom('payout_attempts').selectAll().execute()
+
+/** An engine whose chain is the real one but for what the test replaces. */
+const engineWith = (over: Partial<PayoutChain>, holder = 'console-1'): Payouts =>
+  createPayouts({
+    db: world.store.db,
+    chain: { ...world.chain(), ...over },
+    holder,
+    now: lab.clock.now,
+    log: silent,
+    moved: (id, state) => world.moves.push(`${id} ${state}`),
+    settings: { minimumUnits: 1n },
+  })
+
+describe('settling', () => {
+  it('pays every owner to the unit and says each step', async () => {
+    const engine = world.engine()
+    const { planned, held } = await engine.settleNow()
+    expect(planned).toEqual(['e1-owner1-1', 'e1-owner2-1'])
+    expect(held).toEqual([])
+    expect(await world.ledger()).toMatchObject([
+      { id: 'owner1', payable: 0n, inPayout: 1_500_000n, paid: 0n },
+      { id: 'owner2', payable: 0n, inPayout: 2n, paid: 0n },
+    ])
+    await drive(engine, 3)
+    expect((await rows()).map(({ state }) => state)).toEqual(['confirmed', 'confirmed'])
+    expect((await world.ledger())[0]).toMatchObject({ inPayout: 1_500_000n, paid: 0n })
+    await drive(engine, 15)
+    expect((await rows()).map(({ state }) => state)).toEqual(['finalized', 'finalized'])
+    for (const { wallet, owed, paid } of await world.ledger()) {
+      expect(paid).toBe(owed)
+      expect(await world.held(wallet)).toBe(owed)
+    }
+    const of = (id: string) => world.moves.filter((move) => move.startsWith(id)).map((move) => move.split(' ')[1])
+    expect(of('e1-owner1-1')).toEqual(['planned', 'signed', 'sent', 'confirmed', 'finalized'])
+  })
+
+  it('writes the memo of each payout where the treasury can find it again', async () => {
+    const engine = world.engine()
+    await engine.settleNow()
+    await drive(engine, 2)
+    const history = lab.call('getSignaturesForAddress', lab.solana.treasury, { commitment: 'confirmed', limit: 2 })
+    const memos = (history.result as { memo: string }[]).map(({ memo }) => memo)
+    expect(memos.toSorted()).toEqual(['[19] bramble:e1-owner1-1', '[19] bramble:e1-owner2-1'])
+    await drive(engine, 15)
+  })
+
+  it('a second time plans nothing, and later earnings get a payout of their own', async () => {
+    const engine = world.engine()
+    await engine.settleNow()
+    expect((await engine.settleNow()).planned).toEqual([])
+    const [from, to] = [accounts.outside, accounts.payable('owner1')]
+    await world.store.db
+      .transaction()
+      .execute((trx) => post(trx, [{ kind: 'deposit', ref: 'more', from, to, amount: 10n, at: lab.clock.now() }]))
+    expect((await engine.settleNow()).planned).toEqual(['e1-owner1-2'])
+    await drive(engine, 20)
+    expect(await world.held(world.owners[0]!.wallet)).toBe(1_500_010n)
+  })
+
+  it('closes the epoch: receipts out of the hold are paid, those in it are not', async () => {
+    const { db } = world.store
+    const now = lab.clock.now()
+    await db
+      .insertInto('devices')
+      .values({ id: 'd1', name: 'd', owner_id: 'owner1', public_key: 'k', enrolled_at: 0 } as never)
+      .execute()
+    await openEpoch(db, now)
+    for (const [idx, releaseAt] of [now - 1, now + 60_000].entries()) {
+      const base = {
+        device_id: 'd1',
+        chain: 'c',
+        seq: 1,
+        idx,
+        task_id: `t${idx}`,
+        at: now,
+        infer_ms: 1,
+        received_at: now,
+      }
+      const digests = { model_digest: 'm', input_sha256: 'i', output_digest: 'o' }
+      await db
+        .insertInto('receipts')
+        .values({
+          ...base,
+          ...digests,
+          state: 'credited',
+          amount_units: 40n,
+          owner_id: 'owner1',
+          release_at: releaseAt,
+        } as never)
+        .execute()
+    }
+    const [from, to] = [accounts.outside, accounts.pending('owner1')]
+    await db.transaction().execute((trx) => post(trx, [{ kind: 'earn', ref: 't', from, to, amount: 80n, at: now }]))
+    const engine = world.engine()
+    await engine.settleNow()
+    expect((await rows())[0]).toMatchObject({ id: 'e1-owner1-1', epoch_id: 1, amount_units: 1_500_040n })
+    expect(await balanceOf(db, accounts.pending('owner1'))).toBe(40n)
+    await drive(engine, 20)
+  })
+})
+
+const programAddress = PublicKey.findProgramAddressSync([Buffer.from('x')], PublicKey.default)[0].toBase58()
+
+describe('money that stays payable has its reason', () => {
+  it.each([
+    ['no wallet', null, /no payout wallet/],
+    ['an address nobody can sign for', programAddress, /cannot be paid/],
+    ['a text that is no address', 'hello', /32 bytes/],
+  ])('%s', async (_name, wallet, why) => {
+    await world.store.db.updateTable('owners').set({ wallet }).where('id', '=', 'owner1').execute()
+    const engine = world.engine()
+    const { planned, held } = await engine.settleNow()
+    expect(planned).toEqual(['e1-owner2-1'])
+    expect(held).toMatchObject([{ owner: 'owner1', units: 1_500_000n, held: expect.stringMatching(why) }])
+    expect(await engine.payable()).toMatchObject([{ owner: 'owner1', held: expect.stringMatching(why) }])
+    expect((await world.ledger())[0]).toMatchObject({ payable: 1_500_000n, inPayout: 0n })
+    await drive(engine, 20)
+  })
+
+  it('less than the minimum', async () => {
+    const engine = world.engine(undefined, 'console-1', 1_000n)
+    expect((await engine.settleNow()).held).toMatchObject([
+      { owner: 'owner2', held: 'below the minimum payout: 2 of 1000 base units' },
+    ])
+    await drive(engine, 20)
+  })
+})
+
+describe('a treasury that runs dry', () => {
+  it.each([
+    ['tokens', { tokenUnits: 1_499_999n }, /holds 1499999 base units.*needs 1500000; send tokens to/],
+    ['SOL', { lamports: 900_000n }, /holds 900000 lamports.*send SOL to/],
+  ])('of %s stops before anything fails, says so, and goes on when filled', async (_name, lack, sentence) => {
+    const real = world.chain()
+    let dry = true
+    const engine = engineWith({
+      funds: async (wallets) => ({ ...(await real.funds(wallets)), ...(dry && lack) }),
+    })
+    await engine.settleNow()
+    await drive(engine, 3)
+    expect(engine.standing()).toMatchObject({ open: 2, trouble: expect.stringMatching(sentence) })
+    expect(await attempts()).toEqual([])
+    dry = false
+    await drive(engine, 20)
+    expect(engine.standing()).toEqual({ open: 0, trouble: undefined })
+    expect((await rows()).every(({ state }) => state === 'finalized')).toBe(true)
+  })
+})
+
+describe('a transaction that fails on the chain', () => {
+  it('gives the money back to be paid again, once that is final', async () => {
+    const real = world.chain()
+    // A signer that names more than the treasury has; sent without the preflight that would have caught it.
+    const engine = engineWith({
+      sign: (payment, lifetime) => real.sign({ ...payment, units: 10n ** 18n }, lifetime),
+      async send(wire) {
+        lab.call('sendTransaction', Buffer.from(wire).toString('base64'), { encoding: 'base64', skipPreflight: true })
+      },
+    })
+    await engine.settleNow()
+    await drive(engine, 8)
+    expect((await rows())[0]?.state).toBe('sent')
+    await drive(engine, 10)
+    expect((await rows())[0]).toMatchObject({ state: 'failed', failure: expect.stringContaining('"Custom":1') })
+    expect((await world.ledger())[0]).toMatchObject({ payable: 1_500_000n, inPayout: 0n, paid: 0n })
+    const honest = world.engine()
+    expect((await honest.settleNow()).planned).toEqual(['e1-owner1-2', 'e1-owner2-2'])
+    await drive(honest, 20)
+    expect(await world.held(world.owners[0]!.wallet)).toBe(1_500_000n)
+  })
+})
+
+describe('the order of things', () => {
+  it('commits the signed bytes before the first send, and sends only those', async () => {
+    const sends: Uint8Array[] = []
+    const engine = engineWith({
+      async send(wire) {
+        const known = (await attempts()).map((attempt) => Buffer.from(attempt.wire).toString('hex'))
+        expect(known).toContain(Buffer.from(wire).toString('hex'))
+        sends.push(wire)
+      },
+    })
+    await engine.settleNow()
+    await drive(engine, 10)
+    // Every two seconds, the same two transactions.
+    expect(sends.length).toBeGreaterThanOrEqual(10)
+    expect(new Set(sends.map((wire) => Buffer.from(wire).toString('hex'))).size).toBe(2)
+    expect(await attempts()).toHaveLength(2)
+  })
+
+  it('asks for statuses only after the finalized height', async () => {
+    const real = world.chain()
+    const asked: string[] = []
+    const engine = engineWith({
+      finalized: () => {
+        asked.push('height')
+        return real.finalized()
+      },
+      statuses: (signatures) => {
+        asked.push('statuses')
+        return real.statuses(signatures)
+      },
+    })
+    await engine.settleNow()
+    await drive(engine, 3)
+    expect(asked.join(' ')).toMatch(/^(height statuses ?)+$/)
+    await drive(engine, 20)
+  })
+
+  it('signs again only after expiry, with another blockhash and the same memo', async () => {
+    const real = world.chain()
+    let closed = true
+    const engine = engineWith({
+      send: (wire) => (closed ? Promise.reject(new ChainError('unreachable', 'down')) : real.send(wire)),
+    })
+    await engine.settleNow()
+    // 150 blocks to expiry, 32 to finality: nothing new before 73 s.
+    await drive(engine, 70)
+    expect(await attempts()).toHaveLength(2)
+    closed = false
+    lab.clock.advance(10_000)
+    await drive(engine, 30)
+    const mine = (await attempts()).filter(({ payout_id }) => payout_id === 'e1-owner1-1')
+    expect(mine).toHaveLength(2)
+    expect(mine[0]?.blockhash).not.toBe(mine[1]?.blockhash)
+    expect(await world.held(world.owners[0]!.wallet)).toBe(1_500_000n)
+  })
+})
+
+describe('two consoles on one database', () => {
+  it('have one writer; the other takes over when its lease has run out', async () => {
+    const [first, second] = [world.engine(undefined, 'console-1'), world.engine(undefined, 'console-2')]
+    await first.settleNow()
+    const before = world.moves.length
+    lab.clock.advance(5_000)
+    await second.turn()
+    expect(world.moves).toHaveLength(before)
+    lab.clock.advance(30_000)
+    await second.turn()
+    expect(world.moves.slice(before)).toEqual(['e1-owner1-1 finalized', 'e1-owner2-1 finalized'])
+  })
+
+  it('a writer that lost its lease while it looked does not sign', async () => {
+    const real = world.chain()
+    const slow = engineWith({
+      lifetime: async () => {
+        lab.clock.advance(40_000)
+        return real.lifetime()
+      },
+    })
+    await slow.settleNow()
+    expect(await attempts()).toEqual([])
+    const other = world.engine(undefined, 'console-2')
+    await drive(other, 20)
+    expect(await world.held(world.owners[0]!.wallet)).toBe(1_500_000n)
+  })
+})
+
+describe('the loop', () => {
+  it('turns until it is told to stop, backs off while nobody answers, and gives its lease back', async () => {
+    const stop = new AbortController()
+    const waits: number[] = []
+    const engine = createPayouts({
+      db: world.store.db,
+      chain: { ...world.chain(), funds: () => Promise.reject(new ChainError('unreachable', 'no answer')) },
+      holder: 'console-1',
+      now: lab.clock.now,
+      log: silent,
+      moved: () => undefined,
+      settings: { minimumUnits: 1n },
+      sleep: async (ms) => {
+        waits.push(ms)
+        if (waits.length === 7) stop.abort()
+      },
+    })
+    await engine.settleNow()
+    await engine.run(stop.signal)
+    expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000])
+    expect(engine.standing().trouble).toBe('payouts wait: no answer')
+    expect(await world.store.db.selectFrom('writer_leases').selectAll().execute()).toEqual([])
+  })
+})
+
+it('keeps the wallet a payout was planned for, whatever the owner names later', async () => {
+  const engine = engineWith({ send: async () => undefined })
+  await engine.settleNow()
+  await world.store.db
+    .updateTable('owners')
+    .set({ wallet: Keypair.generate().publicKey.toBase58() })
+    .where('id', '=', 'owner1')
+    .execute()
+  expect((await rows())[0]?.wallet).toBe(world.owners[0]!.wallet)
+})

@@ -1,0 +1,172 @@
+// Our hand-made SPL instructions against the genuine builders, and the treasury's set-up against the genuine programs.
+
+import { join } from 'node:path'
+import { address, generateKeyPairSigner } from '@solana/kit'
+import { Keypair, PublicKey } from '@solana/web3.js'
+import {
+  getCreateAssociatedTokenIdempotentInstruction,
+  getInitializeMint2Instruction,
+  getMintToCheckedInstruction,
+  getTransferCheckedInstruction,
+} from '@solana-program/token'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { decodeBase58 } from '../../console/settlement/base58.ts'
+import { assertChain, explorerUrl } from '../../console/settlement/cluster.ts'
+import { createSolana, walletFault } from '../../console/settlement/solana.ts'
+import * as spl from '../../console/settlement/spl.ts'
+import { openTreasury } from '../../console/settlement/treasury.ts'
+import { openDatabase, type Store } from '../../console/store/open.ts'
+import { createLab, type Lab } from './lab.ts'
+
+const name = () => Keypair.generate().publicKey.toBase58()
+
+interface Genuine {
+  readonly programAddress: string
+  readonly accounts: readonly { readonly address: string; readonly role: number }[]
+  readonly data: ArrayLike<number>
+}
+const plain = ({ programAddress, accounts, data }: Genuine) => ({
+  program: programAddress,
+  // AccountRole: bit 0 writable, bit 1 signer.
+  accounts: accounts.map(({ address, role }) => ({ address, writable: (role & 1) !== 0, signer: (role & 2) !== 0 })),
+  data: [...Array.from(data)],
+})
+const ours = ({ program, accounts, data }: spl.Instruction) => ({ program, accounts: [...accounts], data: [...data] })
+
+describe('an instruction encoded by hand is the genuine one', () => {
+  it('byte for byte and account for account', async () => {
+    const authority = await generateKeyPairSigner()
+    const [mint, from, to] = [name(), name(), name()]
+    const common = { mint, authority: authority.address, units: 2n ** 53n + 1n, decimals: 6 }
+    expect(ours(spl.transferChecked({ ...common, from, to }))).toEqual(
+      plain(
+        getTransferCheckedInstruction({
+          source: address(from),
+          mint: address(mint),
+          destination: address(to),
+          authority,
+          amount: common.units,
+          decimals: 6,
+        }),
+      ),
+    )
+    expect(ours(spl.mintToChecked({ ...common, to }))).toEqual(
+      plain(
+        getMintToCheckedInstruction({
+          mint: address(mint),
+          token: address(to),
+          mintAuthority: authority,
+          amount: common.units,
+          decimals: 6,
+        }),
+      ),
+    )
+    expect(ours(spl.initializeMint2(mint, 6, decodeBase58(authority.address) ?? new Uint8Array()))).toEqual(
+      plain(getInitializeMint2Instruction({ mint: address(mint), decimals: 6, mintAuthority: authority.address })),
+    )
+    expect(ours(spl.createAssociatedIdempotent({ payer: authority.address, account: to, owner: from, mint }))).toEqual(
+      plain(
+        getCreateAssociatedTokenIdempotentInstruction({
+          payer: authority,
+          ata: address(to),
+          owner: address(from),
+          mint: address(mint),
+        }),
+      ),
+    )
+  })
+
+  it('refuses amounts that are none', () => {
+    const some = { from: name(), mint: name(), to: name(), authority: name(), decimals: 6 }
+    expect(() => spl.transferChecked({ ...some, units: 0n })).toThrow(RangeError)
+    expect(() => spl.transferChecked({ ...some, units: 2n ** 64n })).toThrow(RangeError)
+  })
+})
+
+describe('a payout wallet', () => {
+  it('is any address a key can sign for', () => {
+    expect(walletFault(name())).toBeUndefined()
+  })
+
+  it.each([
+    [
+      'a program address',
+      PublicKey.findProgramAddressSync([Buffer.from('x')], PublicKey.default)[0].toBase58(),
+      /no key/,
+    ],
+    ['a short text', 'abc', /32 bytes/],
+    ['33 bytes', `${'1'.repeat(33)}`, /32 bytes/],
+    ['characters outside base58', '0OIl'.repeat(11), /32 bytes/],
+    ['nothing', '', /32 bytes/],
+  ])('is not %s', (_name, wallet, why) => {
+    expect(walletFault(wallet)).toMatch(why)
+  })
+})
+
+describe('the treasury', () => {
+  let lab: Lab
+  let store: Store
+  beforeAll(async () => {
+    lab = await createLab()
+    store = await openDatabase(':memory:')
+  })
+  afterAll(async () => {
+    await store.close()
+    lab.close()
+  })
+  const open = (over: object = {}) =>
+    openTreasury({ db: store.db, solana: lab.solana, cluster: 'local', keysFolder: join(lab.folder, 'keys'), ...over })
+
+  it('of a local chain gets SOL, a mint and its supply once, however often it is opened', async () => {
+    const token = await open()
+    expect(await open()).toEqual(token)
+    expect(await lab.solana.mint(token.mint)).toEqual({ decimals: 6, supply: 1_000_000_000_000n })
+    expect(await lab.solana.tokenBalance(token.mint, lab.solana.treasury)).toBe(1_000_000_000_000n)
+    expect(await lab.solana.lamports(lab.solana.treasury)).toBeGreaterThan(99_000_000_000n)
+  })
+
+  it('mints more when told', async () => {
+    const token = await open()
+    await lab.solana.mintTo(token, 5n)
+    expect(await lab.solana.tokenBalance(token.mint, lab.solana.treasury)).toBe(1_000_000_000_005n)
+  })
+
+  it('refuses a chain that is not the configured cluster', async () => {
+    await expect(open({ cluster: 'devnet', mint: name() })).rejects.toMatchObject({ code: 'wrong-chain' })
+    await expect(open({ cluster: 'mainnet-beta', mint: name() })).rejects.toMatchObject({ code: 'wrong-chain' })
+    const devnet = 'EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG'
+    await expect(assertChain(store.db, 'local', devnet)).rejects.toMatchObject({ code: 'wrong-chain' })
+  })
+
+  it('refuses another chain than the one its database began with', async () => {
+    await open()
+    const other = await createLab()
+    await expect(open({ solana: other.solana })).rejects.toMatchObject({
+      code: 'wrong-chain',
+      message: expect.stringContaining(other.chain.genesisHash),
+    })
+    other.close()
+  })
+
+  it('says that nobody answers when nobody does', async () => {
+    const dead = createSolana({
+      rpcUrl: 'http://127.0.0.1:9',
+      treasury: lab.treasury,
+      sleep: async () => undefined,
+    })
+    await expect(dead.genesisHash()).rejects.toMatchObject({ code: 'unreachable' })
+  })
+
+  it('links transactions to the explorer of public clusters only', () => {
+    expect(explorerUrl('local', 'abc')).toBeUndefined()
+    expect(explorerUrl('devnet', 'abc')).toBe('https://explorer.solana.com/tx/abc?cluster=devnet')
+    expect(explorerUrl('mainnet-beta', 'abc')).toBe('https://explorer.solana.com/tx/abc')
+  })
+
+  it('tells the finalized height 32 blocks behind the newest, never ahead', async () => {
+    lab.clock.advance(400 * 100)
+    const { height, slot } = await lab.solana.payer({ mint: name(), decimals: 6 }).finalized()
+    expect(lab.chain.clock.slot() - slot).toBe(32)
+    expect(height).toBe(slot)
+  })
+})
