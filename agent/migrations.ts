@@ -1,4 +1,6 @@
 // The layout of buffer.db. Append only: an old file is brought forward step by step, a newer one is refused.
+// Every index costs a page per commit on an SD card, so what can be found by row number has none: rows are numbered in the
+// order they were made, batches are cut in that order and name their range.
 
 export const MIGRATIONS: readonly string[] = [
   `
@@ -21,13 +23,16 @@ export const MIGRATIONS: readonly string[] = [
 
   CREATE TABLE batches (
     seq INTEGER PRIMARY KEY,
+    first_row INTEGER NOT NULL,
+    last_row INTEGER NOT NULL,
     jws TEXT NOT NULL,
-    cut_at INTEGER NOT NULL
+    cut_at INTEGER NOT NULL,
+    CHECK (first_row <= last_row)
   ) STRICT;
 
   -- An answer. While settled_at is null it is owed; afterwards it is kept a while to answer a repeated task id.
   CREATE TABLE results (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('task', 'refusal', 'sample')),
     model TEXT NOT NULL,
     task TEXT,
@@ -40,13 +45,11 @@ export const MIGRATIONS: readonly string[] = [
     batch INTEGER REFERENCES batches (seq),
     settled_at INTEGER,
     CHECK ((kind = 'sample') = (task IS NULL)),
-    CHECK (item IS NULL OR (kind = 'task' AND origin IS NOT NULL)),
+    CHECK (item IS NULL OR (kind = 'task' AND origin IS NOT NULL AND settled_at IS NULL)),
+    CHECK (batch IS NULL OR item IS NOT NULL),
     CHECK (remembered = 0 OR task IS NOT NULL)
   ) STRICT;
   CREATE UNIQUE INDEX results_remembered ON results (model, task) WHERE remembered = 1;
-  CREATE INDEX results_owed ON results (batch, seq) WHERE settled_at IS NULL;
-  CREATE INDEX results_uncut ON results (seq) WHERE item IS NOT NULL AND batch IS NULL;
   CREATE INDEX results_settled ON results (settled_at) WHERE settled_at IS NOT NULL;
-  CREATE INDEX results_spare ON results (kind, seq) WHERE kind <> 'task' AND settled_at IS NULL;
   `,
 ]

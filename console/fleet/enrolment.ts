@@ -4,7 +4,6 @@ import { createHash, verify } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { Issuer } from '../../broker/jwt.ts'
 import { deviceGrants, deviceIdOf, publicKeyFromRaw } from '../../broker/protocol/credentials.ts'
-import type { Enrolled } from '../routes/enroll.ts'
 import type { BoardCredential } from '../routes/shapes.ts'
 import type { Database } from '../store/schema.ts'
 import { claimToken, EnrolmentFault, saveBoard } from './admission.ts'
@@ -24,6 +23,11 @@ export interface EnrolmentOptions {
   readonly add: (board: Board) => void
   readonly boardOf: (id: string) => Board | undefined
 }
+
+/** `message` tells the board's owner why it was not let in, and what to do. */
+export type Enrolled =
+  | { readonly ok: true; readonly credential: BoardCredential }
+  | { readonly ok: false; readonly refusal: { readonly code: string; readonly message: string } }
 
 export interface TokenRequest {
   readonly owner: string

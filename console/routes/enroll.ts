@@ -1,6 +1,7 @@
 // /enroll: how a board gets in (token and key proof) and how it renews its credential (signed challenge). No bearer
 // here: the token or the signature is the proof, and the address is rate-limited.
 import { createRoute, z } from '@hono/zod-openapi'
+import type { Enrolled } from '../fleet/enrolment.ts'
 import { createRouter, json, refusals, refuse } from './answers.ts'
 import { BoardCredential, BoardEnrolment, BoardRenewal } from './shapes.ts'
 
@@ -31,13 +32,6 @@ const renew = createRoute({
   request: jsonBody(BoardRenewal),
   responses: { 200: json(BoardCredential, 'A fresh credential.'), ...refusals(400, 401, 413, 429) },
 })
-
-/** Why a board was not let in; `message` tells its owner what to do. */
-export interface EnrolmentRefusal {
-  readonly code: string
-  readonly message: string
-}
-export type Enrolled = { ok: true; credential: BoardCredential } | { ok: false; refusal: EnrolmentRefusal }
 
 export interface EnrolDesk {
   enrol(request: z.infer<typeof BoardEnrolment>): Promise<Enrolled>

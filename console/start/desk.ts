@@ -8,6 +8,7 @@ import type { Config } from '../config.ts'
 import type { createEnrolment } from '../fleet/enrolment.ts'
 import { createMetrics } from '../metrics.ts'
 import { checkLedger } from '../rewards/check.ts'
+import type { Overview } from '../routes/shapes.ts'
 import { createFeed } from '../routes/views/feed.ts'
 import { createOverview } from '../routes/views/overview.ts'
 import type { Store } from '../store/open.ts'
@@ -18,7 +19,7 @@ import type { ConsoleKeys } from './keys.ts'
 import { type Money, settle } from './money.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { Trades } from './trades.ts'
-import { openViews, workOf } from './views.ts'
+import { openViews, type Views, workOf } from './views.ts'
 
 export interface DeskOptions {
   readonly config: Config
@@ -51,71 +52,61 @@ function addressOf(c: Context): string {
 
 const LIMITS = { jsonBytes: 16 * 1024, enrolPerMinute: 120 }
 
-export function openDesk(options: DeskOptions, surroundings: Surroundings) {
-  const { config, store, keys, trades, money, broker, bus, enrolment } = options
-  const { now, log, version, stopping, packageRoot } = surroundings
-  const { db } = store
-  const { requesters, dispatcher, frames, events, pulse } = trades
-  const views = openViews(options, now)
-  const overview = createOverview({
-    db,
-    now,
-    boards: views.boards.list,
-    work: () => workOf(trades),
-    pulse,
-    money: views.money,
-    treasury: money.treasury,
-    broker: { url: broker.url, connected: () => bus.connected },
-  })
-  const feed = createFeed({
-    listen: events.listen,
-    tasks: views.tasks.many,
-    devices: views.boards.many,
-    payouts: views.payouts.many,
-    overview,
-    now,
-  })
-  const startedAt = now()
+interface Shown {
+  readonly views: Views
+  readonly overview: () => Promise<Overview>
+}
 
-  const app: AppOptions = {
-    guard: { consoleToken: keys.token, requesterOf: async (key) => (await requesters.authenticate(key))?.id },
-    public: {
-      version,
-      upS: () => Math.round((now() - startedAt) / 1000),
-      probe: async () => void (await db.selectFrom('meta').select('key').limit(1).execute()),
-      metrics: createMetrics({
-        overview,
-        tasks: () => {
-          const { queued, leased, ended } = dispatcher.stats()
-          return { queued, leased, ...ended }
-        },
-        payouts: () => countBy(db, 'payouts'),
-        receipts: () => countBy(db, 'receipts'),
-        bus: bus.stats,
-        broker: broker.stats,
-        coverage: async () => (await views.money.coverage()).coverage,
-      }),
-      jwks: () => ({ keys: trades.issuer.jwks().keys.map((key) => ({ ...key })) }),
-    },
-    enrol: { enrol: enrolment.enrol, renew: enrolment.renew, challenge: trades.challenges.make },
-    overview: { overview },
-    devices: { devices: views.boards.list, device: views.boards.detail },
-    tasks: {
-      tasks: views.tasks.list,
-      task: views.tasks.get,
-      frame: frames.get,
-      requesterFor: async (asked) =>
-        (asked === undefined ? (await requesters.list())[0] : await requesters.get(asked))?.id,
-      ask: (asking) => answerFor(dispatcher, asking),
-      answer: dispatcher.waitFor,
-    },
-    models: { models: views.models },
+function publicDesk(
+  options: DeskOptions,
+  { views, overview }: Shown,
+  surroundings: Surroundings,
+): AppOptions['public'] {
+  const { now, version } = surroundings
+  const { trades, bus, broker, store } = options
+  const { db } = store
+  const startedAt = now()
+  return {
+    version,
+    upS: () => Math.round((now() - startedAt) / 1000),
+    probe: async () => void (await db.selectFrom('meta').select('key').limit(1).execute()),
+    metrics: createMetrics({
+      overview,
+      tasks: () => {
+        const { queued, leased, ended } = trades.dispatcher.stats()
+        return { queued, leased, ...ended }
+      },
+      payouts: () => countBy(db, 'payouts'),
+      receipts: () => countBy(db, 'receipts'),
+      bus: bus.stats,
+      broker: broker.stats,
+      coverage: async () => (await views.money.coverage()).coverage,
+    }),
+    jwks: () => ({ keys: trades.issuer.jwks().keys.map((key) => ({ ...key })) }),
+  }
+}
+
+function taskDesk({ trades }: DeskOptions, { views }: Shown): AppOptions['tasks'] {
+  const { requesters, dispatcher, frames } = trades
+  return {
+    tasks: views.tasks.list,
+    task: views.tasks.get,
+    frame: frames.get,
+    requesterFor: async (asked) =>
+      (asked === undefined ? (await requesters.list())[0] : await requesters.get(asked))?.id,
+    ask: (asking) => answerFor(dispatcher, asking),
+    answer: dispatcher.waitFor,
+  }
+}
+
+function moneyDesk({ store, money }: DeskOptions, { views }: Shown): Pick<AppOptions, 'rewards' | 'payouts'> {
+  return {
     rewards: {
       rewards: views.money.rewards,
       epoch: (id, limit) => epochDetail(views, id, limit),
       checkLedger: async () => {
         const treasuryBalance = await money.treasury.balance()
-        return checkLedger(db, treasuryBalance === undefined ? {} : { treasuryBalance })
+        return checkLedger(store.db, treasuryBalance === undefined ? {} : { treasuryBalance })
       },
     },
     payouts: {
@@ -123,6 +114,42 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
       payout: views.payouts.detail,
       settle: () => settle(money.payouts, views.payouts),
     },
+  }
+}
+
+export function openDesk(options: DeskOptions, surroundings: Surroundings) {
+  const { config, store, keys, trades, money, broker, bus, enrolment } = options
+  const { now, log, stopping, packageRoot } = surroundings
+  const views = openViews(options, now)
+  const overview = createOverview({
+    db: store.db,
+    now,
+    boards: views.boards.list,
+    work: () => workOf(trades),
+    pulse: trades.pulse,
+    money: views.money,
+    treasury: money.treasury,
+    broker: { url: broker.url, connected: () => bus.connected },
+  })
+  const feed = createFeed({
+    listen: trades.events.listen,
+    tasks: views.tasks.many,
+    devices: views.boards.many,
+    payouts: views.payouts.many,
+    overview,
+    now,
+  })
+  const shown = { views, overview }
+  const requesterOf = async (key: string) => (await trades.requesters.authenticate(key))?.id
+  const app: AppOptions = {
+    guard: { consoleToken: keys.token, requesterOf },
+    public: publicDesk(options, shown, surroundings),
+    enrol: { enrol: enrolment.enrol, renew: enrolment.renew, challenge: trades.challenges.make },
+    overview: { overview },
+    devices: { devices: views.boards.list, device: views.boards.detail },
+    tasks: taskDesk(options, shown),
+    models: { models: views.models },
+    ...moneyDesk(options, shown),
     enrollments: enrollmentDesk(options, now),
     events: { subscribe: feed.subscribe, stopping },
     dist: `${packageRoot}/console/ui/dist`,
@@ -131,5 +158,5 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     log: log.child({ part: 'http' }),
     addressOf,
   }
-  return { app, feed, overview }
+  return { app, feed }
 }

@@ -13,7 +13,7 @@ const group = (digits: string): string => digits.replace(/\B(?=(\d{3})+$)/g, ','
 /** `formatUnits('1234500000', 6)` is `1,234.50`; nothing is ever rounded away. */
 export function formatUnits(units: string, decimals: number): string {
   const value = BigInt(units)
-  const digits = (value < 0n ? -value : value).toString().padStart(decimals, '0')
+  const digits = (value < 0n ? -value : value).toString().padStart(decimals + 1, '0')
   const whole = digits.slice(0, digits.length - decimals)
   const fraction = digits
     .slice(digits.length - decimals)

@@ -61,7 +61,7 @@ export function nextStrip(shown: readonly TaskView[], tasks: readonly TaskView[]
     const newest = fresh.toSorted((a, b) => answeredAt(b).localeCompare(answeredAt(a)))
     return newest.length === 0 ? shown : [...shown, ...newest.slice(0, places - shown.length)]
   }
-  const oldest = shown.reduce((a, b) => (answeredAt(b) > answeredAt(a) ? b : a))
+  const oldest = shown.reduce((a, b) => (answeredAt(b) < answeredAt(a) ? b : a))
   const newestShown = shown.reduce((a, b) => (answeredAt(b) > answeredAt(a) ? b : a))
   const others = shown.filter((task) => task !== oldest)
   const [next] = ranked(

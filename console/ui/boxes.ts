@@ -54,7 +54,7 @@ export function placeLabels(boxes: readonly { readonly rect: Rect; readonly text
       at;
       at = placed.find((other) => overlaps(label, other))
     )
-      label = { ...label, y: at.y + 3 }
+      label = { ...label, y: at.y + at.height + 1 }
     placed.push({ ...label, y: Math.min(label.y, Math.max(0, view.height - LABEL_HEIGHT)) })
   }
   return placed

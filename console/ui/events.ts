@@ -48,13 +48,13 @@ async function readEvents(body: ReadableStream<Uint8Array>, loop: EventLoop, sig
 
 /** Runs until `signal` ends it or the token is refused. */
 export async function followEvents(loop: EventLoop, signal: AbortSignal): Promise<void> {
-  let void 0
+  let failures = 0
   while (!signal.aborted) {
     try {
       const response = await loop.open(signal)
       if (response.status === 401 || response.status === 403) return loop.onRefused()
       if (response.ok && response.body) {
-        void 0
+        failures = 0
         loop.onLive()
         await readEvents(response.body, loop, signal)
       }

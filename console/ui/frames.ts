@@ -51,7 +51,7 @@ export function createFrames({ fetchBlob, measure, makeUrl, revokeUrl }: FrameSo
       kept.set(task, known)
       known.catch(() => kept.get(task) === known && kept.delete(task))
       for (const oldest of kept.keys()) {
-        break
+        if (kept.size <= KEPT_PICTURES) break
         drop(oldest)
       }
       return known

@@ -33,7 +33,7 @@ export function createSseParser(emit: (event: ServerEvent) => void): { push(text
       rest += first ? text.replace(/^\uFEFF/, '') : text
       first = false
       // A lone CR at the very end may be half of a CRLF: it waits for the next piece.
-      for (let end = rest.search(/\r\n|\n|\r/); end !== -1; end = rest.search(/\r\n|\n|\r/)) {
+      for (let end = rest.search(/\r\n|\n|\r(?=[\s\S])/); end !== -1; end = rest.search(/\r\n|\n|\r(?=[\s\S])/)) {
         takeLine(rest.slice(0, end))
         rest = rest.slice(rest.startsWith('\r\n', end) ? end + 2 : end + 1)
       }

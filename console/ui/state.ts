@@ -46,7 +46,7 @@ export const token = computed<Token>(() => overview.value?.token ?? rewards.valu
 const isOpen = ({ state }: TaskView): boolean => state === 'queued' || state === 'leased'
 
 /** A list read before an event arrived may come in after it: an ended task is never shown as open again. */
-const newer = (known: TaskView, told: TaskView): TaskView => (told)
+const newer = (known: TaskView, told: TaskView): TaskView => (isOpen(told) && !isOpen(known) ? known : told)
 
 /** Newest first, one entry per id. */
 export function mergeTask(list: readonly TaskView[], task: TaskView, kept: number): TaskView[] {

@@ -36,6 +36,7 @@ export function buildPage(root: string, log: Logger, signal: AbortSignal): Promi
       [vite, 'build', '--config', 'console/ui/vite.config.ts', '--logLevel', 'warn'],
       {
         cwd: root,
+        env: { ...process.env, NO_COLOR: '1' },
         stdio: ['ignore', 'ignore', 'pipe'],
       },
     )
@@ -52,6 +53,6 @@ export function buildPage(root: string, log: Logger, signal: AbortSignal): Promi
       resolve()
     }
     child.once('error', (error) => end(null, error.message))
-    child.once('exit', (code) => end(code, complaint))
+    child.once('exit', (code) => end(code, complaint.slice(0, 400)))
   })
 }

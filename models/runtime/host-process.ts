@@ -2,12 +2,13 @@
 import { flushCompileCache } from 'node:module'
 import type { Runtime } from '../../broker/protocol/messages.ts'
 import { DECODER } from './decode/frame.ts'
-import { createLane } from './lane.ts'
+import { createLane, type LeftBytes } from './lane.ts'
 import { CACHE_FILLED, type HostMessage, type HostSettings, type Order } from './messages.ts'
 import { openModel } from './model.ts'
 import { CPU_CLASS, ORT_VERSION, SESSION_FLAGS } from './session.ts'
 
-const FRAME_BYTES = 2 * 2 ** 20
+const YOUNG_BYTES = 2 ** 19
+const OLD_BYTES = 4 * 2 ** 20
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as HostSettings
 
@@ -32,15 +33,18 @@ const runtimeOn = (provider: string): Runtime => ({
 
 /**
  * Tensors and received frames lie outside the JavaScript heap, so V8 sees no reason to collect them: 50 runs of
- * ssd-mobilenet-v1 held 40 MiB. A minor collection (0.2 ms) takes the tensors of the run; frames have waited long enough to be
- * old by then and need a major one (4 ms), made once per FRAME_BYTES.
+ * ssd-mobilenet-v1 held 40 MiB. A minor collection (0.2 ms) takes what is young; frames have waited long enough to be old and
+ * need a major one (4 ms), made rarely.
  */
-function createCollector(): (frameBytes: number) => void {
-  let bytes = 0
-  return (frameBytes) => {
-    bytes += frameBytes
-    const type = bytes > FRAME_BYTES ? 'major' : 'minor'
-    if (type === 'major') bytes = 0
+function createCollector(): (bytes: LeftBytes) => void {
+  let [young, old] = [0, 0]
+  return ({ frame, outputs }) => {
+    young += frame + outputs
+    old += frame
+    if (young < YOUNG_BYTES) return
+    const type = old < OLD_BYTES ? 'minor' : 'major'
+    young = 0
+    if (type === 'major') old = 0
     globalThis.gc?.({ type, execution: 'sync' })
   }
 }

@@ -93,7 +93,7 @@ export function createHost(options: HostOptions): InferenceHost {
     send: supervisor.send,
     overLimit({ order, limitMs: limit }) {
       log.warn({ order: order.type, model: order.key, limitMs: limit }, 'inference over its limit, killed')
-      
+      supervisor.kill()
     },
   })
 

@@ -8,6 +8,12 @@ import type { Prepared } from './tasks/prepared.ts'
 /** Decoding is shorter than most models' run; each frame more would hold 2 MiB of pixels and tensor. */
 const DECODED_AHEAD = 1
 
+/** Bytes that a run leaves to the garbage collector. */
+export interface LeftBytes {
+  readonly frame: number
+  readonly outputs: number
+}
+
 interface LaneDeps {
   readonly open: (model: LoadableModel) => Promise<Model>
   /** Monotonic milliseconds. */
@@ -15,8 +21,7 @@ interface LaneDeps {
   readonly rssMiB: () => number
   readonly runtimeOn: (provider: string) => Runtime
   readonly reply: (reply: Reply) => void
-  /** Called after each run with the size of its frame, for collecting what the run left. */
-  readonly afterRun: (frameBytes: number) => void
+  readonly afterRun: (bytes: LeftBytes) => void
 }
 
 type Decoded = { prepared: Prepared; decodeMs: number } | { failure: unknown; decodeMs: number }
@@ -77,7 +82,7 @@ export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: La
     if (!model) return { ok: false, error: { code: 'unknown-model', message: `${order.key} is not loaded` } }
     const decoded = await (entry.decoding ?? decode(model, order))
     const outcome = await infer(model, decoded)
-    afterRun(order.frame.data.byteLength)
+    afterRun({ frame: order.frame.data.byteLength, outputs: model.outputBytes })
     return outcome
   }
 

@@ -24,6 +24,8 @@ export interface ModelOptions {
 
 export interface Model {
   readonly provider: string
+  /** Size of the outputs of one run, free dimensions counted as one. */
+  readonly outputBytes: number
   /** Throws RunFailure for a frame this model cannot take. */
   prepare(frame: InputFrame): Promise<Prepared>
   /** Throws RunFailure `model-failed`. */
@@ -91,6 +93,7 @@ export async function openModel(model: LoadableModel, options: ModelOptions): Pr
   }
   return {
     provider: session.provider,
+    outputBytes: session.outputs.reduce((sum, { shape }) => sum + 4 * shape.reduce((n, d) => n * Math.abs(d), 1), 0),
     prepare: prepareOf(model, options),
     run: (prepared) => prepared.run(session),
     close: () => session.close(),

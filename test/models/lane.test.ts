@@ -17,6 +17,7 @@ function rig({ decodeMs = 0, inferMs = 0 } = {}) {
   let settle = () => {}
   const model: Model = {
     provider: 'cpu',
+    outputBytes: 4,
     async prepare({ contentType: name }) {
       events.push(`decode ${name}`)
       clock += decodeMs

@@ -13,8 +13,8 @@ let chain: LocalChain
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'bramble-chain-'))
-  // Slots of 20 ms: finalized after 0.6 s.
-  chain = await startLocalChain({ folder, port: 0, now: Date.now, log: pino({ level: 'silent' }), slotMs: 20 })
+  // Slots of 50 ms: finalized after 1.6 s, a blockhash lives 7.5 s.
+  chain = await startLocalChain({ folder, port: 0, now: Date.now, log: pino({ level: 'silent' }), slotMs: 50 })
 })
 afterAll(async () => {
   await chain.close()

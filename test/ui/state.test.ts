@@ -71,6 +71,12 @@ describe('tasks on the page', () => {
     loadTasks([taskAt(2), taskAt(1, { state: 'leased' }), taskAt(0)])
     expect(tasks.value?.map(({ id, state }) => `${id} ${state}`)).toEqual(['T2 done', 'T1 done', 'T0 done'])
   })
+
+  it('that ended while there was no connection are ended after the next reading', () => {
+    applyEvents([{ event: 'task', data: taskAt(1, { state: 'leased' }) }])
+    loadTasks([taskAt(1)])
+    expect(tasks.value?.map(({ state }) => state)).toEqual(['done'])
+  })
 })
 
 describe('events', () => {

@@ -42,70 +42,69 @@ type BlockRow = (index: number, out: Float32Array) => void
 
 function createBlockRow(raster: Raster, { source }: Placement, across: Axis, down: Axis): BlockRow {
   const { data, width, channels } = raster
+  const rowAt = (y: number): Uint8Array => {
+    const from = ((source.y + y) * width + source.x) * channels
+    return data.subarray(from, from + source.width * channels)
+  }
+  const isPlain = across.block === 1 && down.block === 1
+  const isQuads = across.block === 2 && down.block === 2 && channels === 3 && source.width % 2 === 0
   return (index, out) => {
     const first = index * down.block
     const rows = Math.min(down.block, source.height - first)
-    for (let r = 0, at = ((source.y + first) * width + source.x) * channels; r < rows; r++, at += width * channels)
-      addRow(data.subarray(at, at + source.width * channels), channels, across.block, 1 / rows, r === 0, out)
+    if (isPlain) return out.set(rowAt(first))
+    if (isQuads && rows === 2) return averageQuads(rowAt(first), rowAt(first + 1), out)
+    out.fill(0)
+    for (let r = 0; r < rows; r++) addRow(rowAt(first + r), channels, across, 1 / rows, out)
   }
 }
 
-/** Adds one source row, averaged over blocks of columns and times `share`, to `out`; the first row of a block sets it. */
-function addRow(
-  row: Uint8Array,
-  channels: number,
-  block: number,
-  share: number,
-  isFirst: boolean,
-  out: Float32Array,
-): void {
-  if (block === 1 && share === 1) {
-    out.set(row)
-    return
+/** The usual camera frame, two to three times as large as the model's input: worth a loop of its own. */
+function averageQuads(upper: Uint8Array, lower: Uint8Array, out: Float32Array): void {
+  for (let o = 0, i = 0; o < out.length; o += 3, i += 6) {
+    const r = (upper[i] as number) + (upper[i + 3] as number) + (lower[i] as number) + (lower[i + 3] as number)
+    const g = (upper[i + 1] as number) + (upper[i + 4] as number) + (lower[i + 1] as number) + (lower[i + 4] as number)
+    const b = (upper[i + 2] as number) + (upper[i + 5] as number) + (lower[i + 2] as number) + (lower[i + 5] as number)
+    out[o] = r * 0.25
+    out[o + 1] = g * 0.25
+    out[o + 2] = b * 0.25
   }
-  const columns = row.length / channels
-  const wholeBlocks = Math.floor(columns / block)
+}
+
+/** Adds one source row, averaged over blocks of columns and times `share`, to `out`. */
+function addRow(row: Uint8Array, channels: number, { block, blocks }: Axis, share: number, out: Float32Array): void {
+  const wholeBlocks = Math.floor(row.length / channels / block)
   const length = wholeBlocks * channels
-  if (isFirst) out.fill(0)
-  if (block === 1) addPixels(row, share, length, out)
-  else if (block === 2 && channels === 3) addColorPairs(row, share / 2, length, out)
-  else addBlocks(row, channels, block, share / block, length, out)
-  const rest = columns - wholeBlocks * block
-  for (let c = 0; rest > 0 && c < channels; c++) {
+  if (channels === 3) addColorBlocks(row, block, share / block, length, out)
+  else addGrayBlocks(row, block, share / block, length, out)
+  if (wholeBlocks === blocks) return
+  const rest = row.length / channels - wholeBlocks * block
+  for (let c = 0; c < channels; c++) {
     let sum = 0
     for (let n = 0; n < rest; n++) sum += row[(wholeBlocks * block + n) * channels + c] as number
     out[length + c] = (out[length + c] as number) + (sum * share) / rest
   }
 }
 
-function addPixels(row: Uint8Array, share: number, length: number, out: Float32Array): void {
-  for (let i = 0; i < length; i++) out[i] = (out[i] as number) + (row[i] as number) * share
-}
-
-/** The usual camera frame, twice as wide as the model or a little more: worth its own loop. */
-function addColorPairs(row: Uint8Array, share: number, length: number, out: Float32Array): void {
-  for (let o = 0, i = 0; o < length; o += 3, i += 6) {
-    out[o] = (out[o] as number) + ((row[i] as number) + (row[i + 3] as number)) * share
-    out[o + 1] = (out[o + 1] as number) + ((row[i + 1] as number) + (row[i + 4] as number)) * share
-    out[o + 2] = (out[o + 2] as number) + ((row[i + 2] as number) + (row[i + 5] as number)) * share
+function addColorBlocks(row: Uint8Array, block: number, share: number, length: number, out: Float32Array): void {
+  for (let o = 0, i = 0; o < length; o += 3) {
+    let [r, g, b] = [0, 0, 0]
+    for (const end = i + 3 * block; i < end; i += 3) {
+      r += row[i] as number
+      g += row[i + 1] as number
+      b += row[i + 2] as number
+    }
+    out[o] = (out[o] as number) + r * share
+    out[o + 1] = (out[o + 1] as number) + g * share
+    out[o + 2] = (out[o + 2] as number) + b * share
   }
 }
 
-function addBlocks(
-  row: Uint8Array,
-  channels: number,
-  block: number,
-  share: number,
-  length: number,
-  out: Float32Array,
-): void {
-  const step = block * channels
-  for (let c = 0; c < channels; c++)
-    for (let o = c, i = c; o < length; o += channels, i += step) {
-      let sum = 0
-      for (let j = i; j < i + step; j += channels) sum += row[j] as number
-      out[o] = (out[o] as number) + sum * share
-    }
+function addGrayBlocks(row: Uint8Array, block: number, share: number, length: number, out: Float32Array): void {
+  for (let o = 0, i = 0; o < length; o++) {
+    let sum = 0
+    for (const end = i + block; i < end; i++) sum += row[i] as number
+    out[o] = (out[o] as number) + sum * share
+  }
 }
 
 /** What each pixel value 0..255 becomes in the tensor, per tensor channel. */

@@ -10,14 +10,17 @@ import { rounded } from './round.ts'
 
 type Corners = readonly [number, number, number, number]
 
-/** Where box `i` and its class scores stand in a tensor. */
+/** Where boxes and class scores stand in the output tensors. */
 interface Reader {
   readonly count: number
   box(i: number): Corners
-  /** Raw score of class c for box i. */
-  score(i: number, c: number): number
-  /** Probability that box i holds anything; 1 where the format has none. */
-  objectness(i: number): number
+  /** The raw score of class c for box i is `scores[scoresAt + i * boxStride + c * classStride]`. */
+  readonly scores: Float32Array
+  readonly scoresAt: number
+  readonly boxStride: number
+  readonly classStride: number
+  /** Raw probability that box i holds anything, in the formats that have it. */
+  readonly objectness?: (i: number) => number
 }
 
 function tensorOf(outputs: Tensors, name: string, rank: number): RawTensor & { data: Float32Array } {
@@ -52,8 +55,10 @@ function ssdReader(outputs: Tensors, output: DetectionOutput & { format: 'ssd' }
       if (output.corners === 'xyxy') return [a, b, c, d]
       return output.corners === 'yxyx' ? [b, a, d, c] : centred(a, b, c, d)
     },
-    score: (i, c) => scores.data[i * output.classes + c] as number,
-    objectness: () => 1,
+    scores: scores.data,
+    scoresAt: 0,
+    boxStride: output.classes,
+    classStride: 1,
   }
 }
 
@@ -65,28 +70,40 @@ function yoloReader(outputs: Tensors, output: DetectionOutput & { format: 'yolov
   const [count, columns] = isV8 ? [shape[2] ?? 0, shape[1] ?? 0] : [shape[1] ?? 0, shape[2] ?? 0]
   const first = isV8 ? 4 : 5
   expectSize(name, columns, first + output.classes)
-  const at = (i: number, column: number): number =>
-    (isV8 ? data[column * count + i] : data[i * columns + column]) as number
+  const [boxStride, classStride] = isV8 ? [1, count] : [columns, 1]
+  const at = (i: number, column: number): number => data[i * boxStride + column * classStride] as number
   return {
     count,
     box: (i) => centred(at(i, 0), at(i, 1), at(i, 2), at(i, 3)),
-    score: (i, c) => at(i, first + c),
-    objectness: (i) => (isV8 ? 1 : activate(at(i, 4), output.activation)),
+    scores: data,
+    scoresAt: first * classStride,
+    boxStride,
+    classStride,
+    ...(!isV8 && { objectness: (i: number) => at(i, 4) }),
   }
 }
 
 const activate = (v: number, activation: 'none' | 'sigmoid'): number => (activation === 'sigmoid' ? sigmoid(v) : v)
 
+/** A raw score below this cannot reach the threshold: nearly all are ruled out by one comparison. */
+function rawThreshold({ activation, scoreThreshold: t }: DetectionOutput): number {
+  return activation === 'sigmoid' ? Math.log(t / (1 - t)) - 1e-6 : t
+}
+
 function candidatesOf(reader: Reader, output: DetectionOutput, isReported: readonly boolean[]): Candidate[] {
+  const { scores, scoresAt, boxStride, classStride } = reader
+  const floor = rawThreshold(output)
   const found: Candidate[] = []
-  for (let i = 0; i < reader.count; i++) {
-    const objectness = reader.objectness(i)
-    if (objectness < output.scoreThreshold) continue
-    for (let c = 0; c < output.classes; c++) {
-      const score = objectness * activate(reader.score(i, c), output.activation)
-      if (score >= output.scoreThreshold && isReported[c]) found.push({ index: c, score, box: reader.box(i), order: i })
+  for (let i = 0; i < reader.count; i++)
+    for (let c = 0, at = scoresAt + i * boxStride; c < output.classes; c++, at += classStride) {
+      const raw = scores[at] as number
+      if (raw < floor || !isReported[c]) continue
+      const objectness = reader.objectness ? activate(reader.objectness(i), output.activation) : 1
+      const score = objectness * activate(raw, output.activation)
+      // NaN is below nothing, so it arrives here and is told apart from "no objects".
+      if (Number.isNaN(score)) throw new RunFailure('model-failed', 'the model answered NaN')
+      if (score >= output.scoreThreshold) found.push({ index: c, score, box: reader.box(i), order: i })
     }
-  }
   return found
 }
 
