@@ -43,9 +43,13 @@ function flat(stats: object, prefix = ''): Record<string, number> {
   return numbers
 }
 
+/** Room for topic and envelope around the largest frame. */
+const TOPIC_BYTES = 16 * 1024
+
 export async function openBroker(
   config: Config,
   authenticate: ReturnType<typeof createDoorkeeper>,
+  tooLarge: (topic: string, bytes: number) => void,
   { log, now, root, stack }: Surroundings & { readonly root: string },
 ): Promise<Broker> {
   if (config.mqttUrl !== undefined) return { url: config.mqttUrl, wsUrl: undefined, stats: () => ({}) }
@@ -57,6 +61,8 @@ export async function openBroker(
     log: log.child({ part: 'broker' }),
     now,
     root,
+    limits: { packetBytes: config.frameBytes + TOPIC_BYTES },
+    onTooLarge: (_sender, topic, bytes) => tooLarge(topic, bytes),
   })
   stack.defer(() => broker.close())
   return { url: dialable(broker.url), wsUrl: broker.wsUrl && dialable(broker.wsUrl), stats: () => flat(broker.stats()) }

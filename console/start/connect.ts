@@ -3,6 +3,8 @@ import { connectLink } from '../../broker/link.ts'
 import { filters, formatTopic } from '../../broker/protocol/topics.ts'
 import { createBus, type Hearers } from '../bus.ts'
 import { createEnrolment } from '../fleet/enrolment.ts'
+import { createUlid } from '../market/ulid.ts'
+import { createOversize } from '../oversize.ts'
 import { reachable } from './addresses.ts'
 import { CONSOLE_NAME, createDoorkeeper, createOwnCredential, openBroker } from './broker.ts'
 import type { House } from './console.ts'
@@ -40,7 +42,10 @@ export async function connect(house: House, root: string, surroundings: Surround
   const { verify, requesters, issuer, devices, challenges } = trades
   const isBoard = (id: string): boolean => devices.get(id) !== undefined
   const admit = createDoorkeeper({ verify, requesters, isBoard, root })
-  const broker = await openBroker(config, admit, { ...surroundings, root })
+  const { frameBytes } = config
+  const newId = createUlid(now, randomBytes)
+  const tooLarge = createOversize({ root, frameBytes, send: voice.send, now, newId, log })
+  const broker = await openBroker(config, admit, tooLarge, { ...surroundings, root })
   const credential = await createOwnCredential(issuer, root)
   const link = connectLink({
     url: broker.url,
