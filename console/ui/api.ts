@@ -23,6 +23,8 @@ export type Settlement = InferResponseType<Client['payouts']['$post'], 200>
 export type Enrollment = InferResponseType<Client['enrollments']['$post'], 201>
 export type EnrollmentOptions = Parameters<Client['enrollments']['$post']>[0]['json']
 
+/** Of an epoch: enough to see what it is made of; the API gives them all. */
+const SHOWN_RECEIPTS = 25
 const UNREACHABLE = 'The console cannot be reached.'
 
 async function messageOf(response: ClientResponse<unknown>): Promise<string> {
@@ -65,7 +67,9 @@ export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
       answer<InferResponseType<(typeof api.tasks)[':id']['$get'], 200>>(() => api.tasks[':id'].$get({ param: { id } })),
     rewards: () => answer<InferResponseType<typeof api.rewards.$get, 200>>(() => api.rewards.$get()),
     epoch: (id: number) =>
-      answer<EpochDetail>(() => api.rewards.epochs[':id'].$get({ param: { id: String(id) }, query: {} })),
+      answer<EpochDetail>(() =>
+        api.rewards.epochs[':id'].$get({ param: { id: String(id) }, query: { limit: String(SHOWN_RECEIPTS) } }),
+      ),
     payout: (id: string) => answer<PayoutDetail>(() => api.payouts[':id'].$get({ param: { id } })),
     settle: () => answer<Settlement>(() => api.payouts.$post()),
     checkLedger: () => answer<InferResponseType<typeof api.ledger.check.$get, 200>>(() => api.ledger.check.$get()),

@@ -1,5 +1,8 @@
 // Numbers with their units, as a person reads them: rates, milliseconds, memory, digests.
 
+/** A number and its unit stay on one line. */
+const NBSP = '\u00a0'
+
 const fixed = (value: number, digits: number): string =>
   value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 
@@ -10,18 +13,19 @@ export const formatCount = (count: number): string => fixed(count, 0)
 
 /** `0 ms`, `0.4 ms`, `18 ms`, `2.1 s`. */
 export function formatMs(ms: number): string {
-  if (ms >= 1000) return `${fixed(ms / 1000, 1)} s`
-  return `${fixed(ms, ms > 0 && ms < 10 ? 1 : 0)} ms`
+  if (ms >= 1000) return `${fixed(ms / 1000, 1)}${NBSP}s`
+  return `${fixed(ms, ms > 0 && ms < 10 ? 1 : 0)}${NBSP}ms`
 }
 
 /** `87 MiB`, `3.8 GiB`. */
-export const formatMiB = (miB: number): string => (miB < 1024 ? `${fixed(miB, 0)} MiB` : `${fixed(miB / 1024, 1)} GiB`)
+export const formatMiB = (miB: number): string =>
+  miB < 1024 ? `${fixed(miB, 0)}${NBSP}MiB` : `${fixed(miB / 1024, 1)}${NBSP}GiB`
 
-export const formatTemperature = (celsius: number): string => `${fixed(celsius, 0)} °C`
+export const formatTemperature = (celsius: number): string => `${fixed(celsius, 0)}${NBSP}°C`
 
 /** A score 0..1 as whole percent; never 100 % unless it is exactly that. */
 export const formatScore = (score: number): string =>
-  `${score >= 1 ? 100 : Math.min(99, Math.max(0, Math.round(score * 100)))} %`
+  `${score >= 1 ? 100 : Math.min(99, Math.max(0, Math.round(score * 100)))}${NBSP}%`
 
 /** Enough of a digest, key or signature to compare by eye. */
 export const shorten = (text: string, keep = 8): string =>

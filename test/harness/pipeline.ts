@@ -1,4 +1,5 @@
-// A requester that keeps its side of the promise: tasks without an answer are sent again under the same id after a reconnect.
+// A requester that keeps its side of the promise: a task is sent again under the same id until it was accepted, and after
+// every reconnect until it was answered.
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { connectLink } from '../../broker/link.ts'
@@ -7,6 +8,9 @@ import { filters, formatTopic, parseTopic } from '../../broker/protocol/topics.t
 import { type Ready, ROOT } from './bramble.ts'
 
 export const CHELSEA = readFileSync(`${ROOT}test/fixtures/frames/chelsea-640.jpg`)
+
+/** Nobody may have been listening: a broker's PUBACK says nothing about the console. */
+const RESEND_MS = 2_000
 
 export interface Pipeline {
   /** Publishes a frame to the pool as task `id`. */
@@ -29,6 +33,7 @@ export async function startPipeline({ requester, mqtt }: Ready): Promise<Pipelin
     random: () => 0, // back at once: the faults under test are long enough
   })
   const open = new Map<string, { model: string; frame: Uint8Array }>()
+  const accepted = new Set<string>()
   const answers = new Map<string, ResultMessage[]>()
   const waiting: { count: number; resolve: () => void }[] = []
   const publish = (id: string): void => {
@@ -39,6 +44,7 @@ export async function startPipeline({ requester, mqtt }: Ready): Promise<Pipelin
   }
   link.onMessage((topic, payload) => {
     const parsed = parseTopic(topic)
+    if (parsed?.kind === 'requester-ack') accepted.add(parsed.task)
     if (parsed?.kind !== 'requester-out' || parsed.task === undefined) return
     answers.set(parsed.task, [...(answers.get(parsed.task) ?? []), ResultMessage.parse(JSON.parse(payload.toString()))])
     open.delete(parsed.task)
@@ -50,6 +56,9 @@ export async function startPipeline({ requester, mqtt }: Ready): Promise<Pipelin
       for (const id of open.keys()) publish(id)
     })
   })
+  const again = setInterval(() => {
+    for (const id of open.keys()) if (!accepted.has(id)) publish(id)
+  }, RESEND_MS)
   return {
     answers,
     send(id, model, frame = CHELSEA) {
@@ -61,6 +70,9 @@ export async function startPipeline({ requester, mqtt }: Ready): Promise<Pipelin
         if (answers.size >= count) resolve()
         else waiting.push({ count, resolve })
       }),
-    close: () => link.close(),
+    close: () => {
+      clearInterval(again)
+      return link.close()
+    },
   }
 }

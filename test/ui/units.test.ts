@@ -42,16 +42,19 @@ describe('amounts', () => {
   })
 })
 
+/** Numbers and units are held together by a no-break space. */
+const plain = (text: string): string => text.replaceAll('\u00a0', ' ')
+
 describe('quantities', () => {
   it('carry the unit that fits', () => {
     expect([0, 0.42, 12.34, 1204].map(formatRate)).toEqual(['0', '0.4', '12.3', '1,204'])
-    expect([0, 0.44, 18.4, 2130].map(formatMs)).toEqual(['0 ms', '0.4 ms', '18 ms', '2.1 s'])
-    expect([87.2, 3891].map(formatMiB)).toEqual(['87 MiB', '3.8 GiB'])
+    expect([0, 0.44, 18.4, 2130].map(formatMs).map(plain)).toEqual(['0 ms', '0.4 ms', '18 ms', '2.1 s'])
+    expect([87.2, 3891].map(formatMiB).map(plain)).toEqual(['87 MiB', '3.8 GiB'])
     expect([plural(1, 'board'), plural(2, 'board')]).toEqual(['1 board', '2 boards'])
   })
 
   it('never round up to certainty or to cover', () => {
-    expect([0.004, 0.997, 1].map(formatScore)).toEqual(['0 %', '99 %', '100 %'])
+    expect([0.004, 0.997, 1].map(formatScore).map(plain)).toEqual(['0 %', '99 %', '100 %'])
     expect([0.9999, 1, 12.5].map(formatCoverage)).toEqual(['0.99×', '1.00×', '12.50×'])
   })
 

@@ -34,7 +34,7 @@ const columns: readonly Column<TaskView>[] = [
   { key: 'requester', label: 'Requester', cell: ({ requester }) => requester },
   {
     key: 'timing',
-    label: 'Time on the board',
+    label: 'Board time',
     cell: ({ answer }) =>
       answer && 'result' in answer ? <TimingBar ms={answer.ms} /> : <span class="muted">not run</span>,
   },
