@@ -1,5 +1,6 @@
 // Three clocks (MQTT session, last heartbeat, last useful result) and the time now make one state and one sentence.
-// Pure, so no timer can contradict it: whoever asks, when ever, gets what the clocks say.
+// Pure, so no timer can contradict it: whoever asks, when ever, gets what the clocks say. The sentence names no ages: it is
+// sent when the state changes and would be wrong a second later, and the clocks stand beside it.
 import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
 import type { Device } from '../routes/shapes.ts'
 
@@ -32,25 +33,13 @@ const IDLE_REASONS: Readonly<Record<NonNullable<HeartbeatMessage['idle']>, strin
   'host-restarting': 'Its inference process is restarting; look at the last results for the cause.',
 }
 
-/** "12 s", "4 min", "3 h", "2 days": how long ago, in the unit a person would use. */
-export function span(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000))
-  if (seconds < 100) return `${seconds} s`
-  if (seconds < 6000) return `${Math.round(seconds / 60)} min`
-  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`
-  return `${Math.round(seconds / 86_400)} days`
-}
-
 export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: number): Presence {
   const { mqtt, heartbeatAt, resultAt } = clocks
   const heardAt = Math.max(heartbeatAt ?? 0, resultAt ?? 0)
   if (mqtt === undefined && heardAt === 0)
     return { state: 'new', reason: 'Enrolled, but it has never connected: start `bramble-agent run` on it.' }
   if (mqtt?.state === 'offline' && heardAt <= mqtt.at + OVERTAKING_MS)
-    return {
-      state: 'offline',
-      reason: `Its connection ended ${span(now - mqtt.at)} ago: look at its power and network.`,
-    }
+    return { state: 'offline', reason: 'Its connection ended: look at its power and network.' }
   // A board that has just connected has its first heartbeat still before it.
   const aliveAt = Math.max(heardAt, mqtt?.state === 'online' ? mqtt.at : 0)
   const silentMs = now - aliveAt
@@ -59,14 +48,16 @@ export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: nu
       state: 'offline',
       reason:
         mqtt?.state === 'online'
-          ? `Its MQTT session looks open, but nothing was heard for ${span(silentMs)}: the connection is half-open.`
-          : `Nothing was heard of it for ${span(silentMs)}: look at its power and network.`,
+          ? 'Its MQTT session looks open, but nothing is heard of it: the connection is half-open.'
+          : 'Nothing is heard of it: look at its power and network.',
     }
   if (silentMs > LATE_AFTER_MS)
-    return { state: 'late', reason: `Heartbeats come every 30 s, and the last sign of life is ${span(silentMs)} old.` }
+    return { state: 'late', reason: 'Heartbeats come every 30 s, and at least two are missing.' }
   if (resultAt !== undefined && now - resultAt < WORKING_MS)
-    return { state: 'working', reason: `Answered ${span(now - resultAt)} ago.` }
-  const since =
-    resultAt === undefined ? 'It has not answered anything yet.' : `Last answer ${span(now - resultAt)} ago.`
-  return { state: 'idle', reason: `${idle === undefined ? 'Ready.' : IDLE_REASONS[idle]} ${since}` }
+    return { state: 'working', reason: 'Frames come in and are answered.' }
+  const readiness = idle === undefined ? 'Ready.' : IDLE_REASONS[idle]
+  return {
+    state: 'idle',
+    reason: resultAt === undefined ? `${readiness} It has not answered anything yet.` : readiness,
+  }
 }

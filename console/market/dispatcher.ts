@@ -108,7 +108,7 @@ export async function createDispatcher(options: DispatcherOptions): Promise<Disp
     for (const _ of streams.clear()) counters.dropped('console-fault')
   }
 
-  const handOver = createHandOver({ ...options, mark: (task) => group.run({ kind: 'answered', task }) })
+  const handOver = createHandOver(options)
   const group = createGroupCommit<Arrival, Outcome>({
     db: store.db,
     work: createWork({ market, now, handOver }),

@@ -16,7 +16,6 @@ export type Arrival =
   | { readonly kind: 'frame'; readonly offer: Offer }
   | ({ readonly kind: 'result' } & BoardResult)
   | { readonly kind: 'gone'; readonly device: string }
-  | { readonly kind: 'answered'; readonly task: string }
   | { readonly kind: 'turn' }
 
 export type Outcome = Offered | Verdict | undefined
@@ -24,7 +23,7 @@ export type Outcome = Offered | Verdict | undefined
 const HOUSEKEEPING_MS = 60_000
 
 /** Results come first: they free the boards that the tasks of the same round may take. */
-const ORDER: Readonly<Record<Arrival['kind'], number>> = { answered: 0, result: 1, gone: 2, turn: 3, task: 4, frame: 5 }
+const ORDER: Readonly<Record<Arrival['kind'], number>> = { result: 0, gone: 1, turn: 2, task: 3, frame: 4 }
 
 export function createWork(options: {
   readonly market: Market
@@ -51,7 +50,7 @@ export function createWork(options: {
     })
   }
 
-  async function take(round: Round, arrival: Exclude<Arrival, { kind: 'answered' }>): Promise<Outcome> {
+  async function take(round: Round, arrival: Arrival): Promise<Outcome> {
     switch (arrival.kind) {
       case 'result': {
         const verdict = await takeResult(market, round, arrival)
@@ -74,18 +73,16 @@ export function createWork(options: {
   return async (trx, arrivals) => {
     const round = createRound(trx, now())
     const outs: Outcome[] = new Array(arrivals.length).fill(undefined)
-    const answered: string[] = []
+    const told = [...handOver.told]
+    await markAnswered(round, told)
     const inOrder = [...arrivals.entries()].sort(([, a], [, b]) => ORDER[a.kind] - ORDER[b.kind])
-    for (const [index, arrival] of inOrder) {
-      if (arrival.kind === 'answered') answered.push(arrival.task)
-      else outs[index] = await take(round, arrival)
-    }
-    await markAnswered(round, answered)
+    for (const [index, arrival] of inOrder) outs[index] = await take(round, arrival)
     await leaseAll(market, round)
     await round.settleMoney()
     await market.counters.save(trx)
     const after = (): void => {
       for (const forget of round.forgets) forget()
+      handOver.marked(told)
       handOver.deliver(round)
     }
     return { outs, after }

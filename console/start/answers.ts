@@ -66,7 +66,8 @@ export function enrollmentDesk(
       const id = await ownerOf(owner)
       if (id === undefined) return undefined
       const { token, expiresAt } = await enrolment.mint({ owner: id, label, uses, expiresInS })
-      return { token, expiresAt, command: `bramble-agent enroll --console ${publicUrl()} --token ${token}` }
+      const command = `bramble-agent enroll --console ${publicUrl()} --token ${token} && bramble-agent run`
+      return { token, expiresAt, command }
     },
   }
 }

@@ -77,6 +77,8 @@ function runLoops(loops: readonly Loop[], { config, trades, money }: House, surr
   // Deferred last, so awaited first: no turn may find its database gone.
   stack.defer(async () => {
     await all
+    // The last turn notes which answers were told, so that the next start does not tell them again.
+    await trades.dispatcher.turn()
     await trades.dispatcher.settled()
     await trades.devices.turn()
   })

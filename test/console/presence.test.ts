@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Clocks, presence, span } from '../../console/fleet/presence.ts'
+import { type Clocks, presence } from '../../console/fleet/presence.ts'
 
 const NOW = Date.parse('2026-11-22T12:00:00Z')
 const ago = (seconds: number): number => NOW - seconds * 1000
@@ -10,16 +10,21 @@ const TABLE: readonly (readonly [string, Clocks, string, RegExp])[] = [
   ['never seen', {}, 'new', /never connected/],
   ['just connected', online(1), 'idle', /not answered anything yet/],
   ['heartbeat, no result', { ...online(600), heartbeatAt: ago(20) }, 'idle', /not answered anything/],
-  ['heartbeat and a fresh result', { ...online(600), heartbeatAt: ago(20), resultAt: ago(3) }, 'working', /3 s ago/],
-  ['last result a minute old', { ...online(600), heartbeatAt: ago(20), resultAt: ago(60) }, 'idle', /60 s ago/],
-  ['two heartbeats missed', { ...online(600), heartbeatAt: ago(76) }, 'late', /76 s old/],
+  [
+    'heartbeat and a fresh result',
+    { ...online(600), heartbeatAt: ago(20), resultAt: ago(3) },
+    'working',
+    /are answered/,
+  ],
+  ['last result a minute old', { ...online(600), heartbeatAt: ago(20), resultAt: ago(60) }, 'idle', /Ready/],
+  ['two heartbeats missed', { ...online(600), heartbeatAt: ago(76) }, 'late', /two are missing/],
   ['one heartbeat missed', { ...online(600), heartbeatAt: ago(75) }, 'idle', /Ready/],
-  ['no heartbeat, but results', { ...online(900), heartbeatAt: ago(400), resultAt: ago(2) }, 'working', /2 s ago/],
+  ['no heartbeat, but results', { ...online(900), heartbeatAt: ago(400), resultAt: ago(2) }, 'working', /are answered/],
   ['session open, silent', { ...online(900), heartbeatAt: ago(301) }, 'offline', /half-open/],
-  ['said goodbye', { ...offline(240), heartbeatAt: ago(250), resultAt: ago(245) }, 'offline', /4 min ago/],
+  ['said goodbye', { ...offline(240), heartbeatAt: ago(250), resultAt: ago(245) }, 'offline', /connection ended/],
   ['offline, but heard after it', { ...offline(240), heartbeatAt: ago(10) }, 'idle', /Ready/],
-  ['offline told just after the last words', { ...offline(10), heartbeatAt: ago(9) }, 'offline', /10 s ago/],
-  ['no status, old heartbeat', { heartbeatAt: ago(4000) }, 'offline', /Nothing was heard of it for 67 min/],
+  ['offline told just after the last words', { ...offline(10), heartbeatAt: ago(9) }, 'offline', /connection ended/],
+  ['no status, old heartbeat', { heartbeatAt: ago(4000) }, 'offline', /Nothing is heard of it/],
 ]
 
 describe('presence', () => {
@@ -33,9 +38,5 @@ describe('presence', () => {
     const clocks = { ...online(600), heartbeatAt: ago(5) }
     expect(presence(clocks, 'no-work', NOW).reason).toMatch(/nobody has sent it work/)
     expect(presence(clocks, 'starting', NOW).reason).toMatch(/loading its models/)
-  })
-
-  it('ages in the unit a person would use', () => {
-    expect([0, 99_000, 100_000, 7_200_000, 200_000_000].map(span)).toEqual(['0 s', '99 s', '2 min', '2 h', '2 days'])
   })
 })

@@ -58,6 +58,7 @@ test('a task is accepted, leased with its deadline, and its answer reaches the r
   expect(await pool.dispatcher.result(a.device, task!, success(a.device, task!, pool.clock.now))).toBe('done')
   await pool.settled()
   expect(pool.answersTo('t1')).toMatchObject([{ id: 't1', device: a.device, model: `${MODEL}@1.0.0` }])
+  await pool.dispatcher.turn()
   const row = await store.db.selectFrom('tasks').selectAll().executeTakeFirstOrThrow()
   expect(row).toMatchObject({ state: 'done', answered_at: pool.clock.now, settled_at: null, attempts: 1 })
   expect(await store.db.selectFrom('task_payloads').selectAll().execute()).toEqual([])
