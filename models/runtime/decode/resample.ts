@@ -47,18 +47,18 @@ function createBlockRow(raster: Raster, { source }: Placement, across: Axis, dow
     return data.subarray(from, from + source.width * channels)
   }
   const isPlain = across.block === 1 && down.block === 1
-  const isQuads = across.block === 2 && down.block === 2 && channels === 3 && source.width % 2 === 0
+  const isQuads = across.block === 2 && down.block <= 2 && channels === 3 && source.width % 2 === 0
   return (index, out) => {
     const first = index * down.block
     const rows = Math.min(down.block, source.height - first)
     if (isPlain) return out.set(rowAt(first))
-    if (isQuads && rows === 2) return averageQuads(rowAt(first), rowAt(first + 1), out)
+    if (isQuads) return averageQuads(rowAt(first), rowAt(first + rows - 1), out)
     out.fill(0)
     for (let r = 0; r < rows; r++) addRow(rowAt(first + r), channels, across, 1 / rows, out)
   }
 }
 
-/** The usual camera frame, two to three times as large as the model's input: worth a loop of its own. */
+/** The usual camera frame, two to three times as wide as the model's input: worth a loop of its own. One row may be both. */
 function averageQuads(upper: Uint8Array, lower: Uint8Array, out: Float32Array): void {
   for (let o = 0, i = 0; o < out.length; o += 3, i += 6) {
     const r = (upper[i] as number) + (upper[i + 3] as number) + (lower[i] as number) + (lower[i + 3] as number)
@@ -87,8 +87,11 @@ function addRow(row: Uint8Array, channels: number, { block, blocks }: Axis, shar
 
 function addColorBlocks(row: Uint8Array, block: number, share: number, length: number, out: Float32Array): void {
   for (let o = 0, i = 0; o < length; o += 3) {
-    let [r, g, b] = [0, 0, 0]
-    for (const end = i + 3 * block; i < end; i += 3) {
+    let r = 0
+    let g = 0
+    let b = 0
+    const end = i + 3 * block
+    for (; i < end; i += 3) {
       r += row[i] as number
       g += row[i + 1] as number
       b += row[i + 2] as number
@@ -102,7 +105,8 @@ function addColorBlocks(row: Uint8Array, block: number, share: number, length: n
 function addGrayBlocks(row: Uint8Array, block: number, share: number, length: number, out: Float32Array): void {
   for (let o = 0, i = 0; o < length; o++) {
     let sum = 0
-    for (const end = i + block; i < end; i++) sum += row[i] as number
+    const end = i + block
+    for (; i < end; i++) sum += row[i] as number
     out[o] = (out[o] as number) + sum * share
   }
 }
