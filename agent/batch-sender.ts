@@ -1,6 +1,7 @@
 // Publishes receipt batches in the order of their chain, each after the results in it, and again until the console's own
 // ack names them: a PUBACK says that a broker has it, not that anybody keeps it.
 import type { Buffer } from './buffer.ts'
+import type { StoredBatch } from './buffer-statements.ts'
 import type { Clock } from './clock.ts'
 import type { Recent } from './recent.ts'
 import type { Line, ResultSender } from './result-sender.ts'
@@ -52,7 +53,7 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
     if (flights.size > 0) stopTick ??= clock.after(TICK_MS, tick)
   }
 
-  async function send({ seq, jws }: { seq: number; jws: string }, flight: Flight): Promise<void> {
+  async function send({ seq, jws }: StoredBatch, flight: Flight): Promise<void> {
     await results.send(buffer.resultsOf(seq).filter((row) => !arrived.has(row.seq)))
     // Acknowledged or started again meanwhile.
     if (flights.get(seq) !== flight) return

@@ -40,6 +40,10 @@ interface Sized {
   readonly bytes: number
 }
 
+interface Settled extends Sized {
+  readonly kind: StoredRow['kind']
+}
+
 export interface UncutItem {
   readonly seq: number
   readonly origin: number
@@ -115,13 +119,17 @@ function prepareWrites(db: Database.Database) {
     dropBatches: db.prepare<{ upTo: number }, Sized>(
       'DELETE FROM batches WHERE seq <= :upTo RETURNING length(jws) AS bytes',
     ),
-    settleRow: db.prepare<{ seq: number; at: number }>(
-      'UPDATE results SET settled_at = :at WHERE seq = :seq AND settled_at IS NULL AND item IS NULL AND remembered = 1',
+    settleRow: db.prepare<{ seq: number; at: number }, Settled>(
+      `UPDATE results SET settled_at = :at
+       WHERE seq = :seq AND settled_at IS NULL AND item IS NULL AND remembered = 1 RETURNING kind, bytes`,
     ),
-    dropRow: db.prepare<{ seq: number }, Sized>(
-      'DELETE FROM results WHERE seq = :seq AND settled_at IS NULL AND item IS NULL AND remembered = 0 RETURNING bytes',
+    dropRow: db.prepare<{ seq: number }, Settled>(
+      `DELETE FROM results
+       WHERE seq = :seq AND settled_at IS NULL AND item IS NULL AND remembered = 0 RETURNING kind, bytes`,
     ),
-    forgetOlder: db.prepare<{ before: number }, Sized>('DELETE FROM results WHERE settled_at < :before RETURNING bytes'),
+    forgetOlder: db.prepare<{ before: number }, Sized>(
+      'DELETE FROM results WHERE settled_at < :before RETURNING bytes',
+    ),
     forgetSome: db.prepare<{ count: number }, Sized>(
       `DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE settled_at IS NOT NULL ORDER BY settled_at LIMIT :count)
        RETURNING bytes`,

@@ -13,7 +13,7 @@ const REMEMBERED_MS = 10 * 60_000
 const REMEMBERED_ROWS = 20_000
 /** What a row costs beside its texts: key columns, page overhead, its index entries. */
 const ROW_BYTES = 160
-const EVICT_ROWS = 64
+const EVICT_ROWS = 256
 
 /** An answer on its way into the buffer. */
 export interface Answer {
@@ -82,11 +82,14 @@ function settleBatches(sql: Statements, upTo: number, at: number, next: Totals):
 }
 
 function settleRow(sql: Statements, seq: number, at: number, next: Totals): void {
-  const kept = sql.settleRow.run({ seq, at }).changes
-  const dropped = kept > 0 ? [] : sql.dropRow.all({ seq })
-  next.settled += kept
-  next.owed -= kept + dropped.length
+  const kept = sql.settleRow.all({ seq, at })
+  const dropped = kept.length > 0 ? [] : sql.dropRow.all({ seq })
+  next.settled += kept.length
   next.bytes -= sumOf(dropped)
+  for (const { kind } of [...kept, ...dropped]) {
+    next.owed -= 1
+    if (kind !== 'task') next[kind] -= 1
+  }
 }
 
 /** Taken answers go first, then samples, then refusals. Results with a receipt, and batches, never go. */
@@ -107,11 +110,11 @@ function makeRoom(
   while (over() && forget(sql.forgetSome.all({ count: EVICT_ROWS })) > 0);
   let evicted = 0
   for (const kind of ['sample', 'refusal'] as const) {
-    while (over()) {
+    while (over() && next[kind] > 0) {
       const dropped = sql.dropSpare.all({ kind, count: EVICT_ROWS })
-      if (dropped.length === 0) break
       next.bytes -= sumOf(dropped)
       next.owed -= dropped.length
+      next[kind] -= dropped.length
       evicted += dropped.length
     }
   }
@@ -126,20 +129,24 @@ function rowOf(answer: Answer, at: number) {
 }
 
 function insert(sql: Statements, row: ReturnType<typeof rowOf>, next: Totals): number {
-  const { lastInsertRowid } = sql.insert.run(row)
+  const seq = next.lastRow + 1
+  sql.insert.run({ seq, ...row })
+  next.lastRow = seq
   next.bytes += row.bytes
   next.owed += 1
+  if (row.kind !== 'task') next[row.kind] += 1
   if (row.item !== null) next.uncut += 1
-  return Number(lastInsertRowid)
+  return seq
 }
 
 function cut(pen: Pen, at: number, next: Totals): number {
   let batches = 0
   for (; batches < BATCHES_PER_WRITE; batches += 1) {
-    const items = sameOrigin(pen.sql.uncut.all({ limit: BATCH_ITEMS }))
+    const items = sameOrigin(pen.sql.uncut.all({ after: next.cutRow, limit: BATCH_ITEMS }))
     if (items.length === 0) break
     addBatch(pen, items, at, next)
   }
+  if (next.uncut === 0) next.cutRow = next.lastRow
   return batches
 }
 
@@ -151,6 +158,8 @@ function sameOrigin(items: readonly UncutItem[]): readonly UncutItem[] {
 
 function addBatch(pen: Pen, items: readonly UncutItem[], at: number, next: Totals): void {
   const seq = next.lastSeq + 1
+  const first = items[0]?.seq ?? 0
+  const last = items.at(-1)?.seq ?? 0
   const origin = pen.sql.origin.get({ id: items[0]?.origin ?? 0 })
   if (origin === undefined) throw new Error('a receipt item names no origin')
   const jws = signBatch(
@@ -166,7 +175,7 @@ function addBatch(pen: Pen, items: readonly UncutItem[], at: number, next: Total
     pen.privateKey,
   )
   const hash = hashOfBatch(jws)
-  pen.sql.addBatch.run({ seq, jws, at })
+  pen.sql.addBatch.run({ seq, first, last, jws, at })
   pen.sql.moveHead.run({ seq, hash })
   for (const item of items) pen.sql.putInBatch.run({ seq: item.seq, batch: seq })
   Object.assign(next, {
@@ -175,6 +184,7 @@ function addBatch(pen: Pen, items: readonly UncutItem[], at: number, next: Total
     bytes: next.bytes + jws.length,
     owed: next.owed + 1,
     uncut: next.uncut - items.length,
+    cutRow: last,
   })
 }
 

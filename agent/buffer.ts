@@ -3,7 +3,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Runtime } from '../broker/protocol/messages.ts'
 import { openBufferFile, type SetAside } from './buffer-file.ts'
-import { prepareStatements, type StoredRow } from './buffer-statements.ts'
+import { prepareStatements, type StoredBatch, type StoredRow } from './buffer-statements.ts'
 import { applyChanges, type Changes, type Written } from './buffer-write.ts'
 
 export interface Buffer {
@@ -21,7 +21,7 @@ export interface Buffer {
   /** Owed rows in no batch, oldest first. */
   loose(after: number, limit: number): StoredRow[]
   /** The oldest unacknowledged batch after `seq`. */
-  nextBatch(after: number): { seq: number; jws: string } | undefined
+  nextBatch(after: number): StoredBatch | undefined
   resultsOf(batch: number): StoredRow[]
   /** Results and batches not yet acknowledged. */
   owed(): number
@@ -69,8 +69,8 @@ export function openBuffer(options: BufferOptions): Buffer {
     },
     answered: (model, task) => sql.answered.get({ model, task }),
     row: (seq) => sql.row.get({ seq }),
-    loose: (after, limit) => sql.loose.all({ after, limit }),
-    nextBatch: (after) => sql.nextBatch.get({ after }),
+    loose: (after, limit) => (after < totals.lastRow ? sql.loose.all({ after, limit }) : []),
+    nextBatch: (after) => (after < totals.lastSeq ? sql.nextBatch.get({ after }) : undefined),
     resultsOf: (batch) => sql.resultsOf.all({ batch }),
     owed: () => totals.owed,
     uncut: () => totals.uncut,

@@ -2,6 +2,7 @@
 // challenge. Plain HTTP(S), so that it works with any broker.
 import { z } from 'zod'
 import { BoardCredential, type StoredCredential } from './credential.ts'
+import { askHttp, type HttpAnswer } from './http.ts'
 import type { Identity } from './identity.ts'
 
 export class EnrolError extends Error {
@@ -20,7 +21,6 @@ export interface Console {
   renew(old: StoredCredential): Promise<StoredCredential>
 }
 
-const TIMEOUT_MS = 15_000
 const Challenge = z.object({ challenge: z.string().min(1).max(512) })
 const Refusal = z.object({ error: z.object({ message: z.string() }) })
 
@@ -29,17 +29,15 @@ interface Options {
   readonly url: string
   readonly identity: Identity
   readonly now: () => number
-  readonly fetch?: typeof globalThis.fetch
 }
 
 /** Throws EnrolError `bad-url`. */
-export function createConsole({ url, identity, now, fetch = globalThis.fetch }: Options): Console {
+export function createConsole({ url, identity, now }: Options): Console {
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
     throw new EnrolError('bad-url', `${url} is no address of a console: it looks like http://host:8080`)
   async function ask<T>(path: string, schema: z.ZodType<T>, body?: unknown): Promise<T> {
-    const response = await send(new URL(path, url), body)
-    const json: unknown = await response.json().catch(() => undefined)
-    if (!response.ok) throw refusalOf(url, response.status, json)
+    const { status, json } = await send(new URL(path, url), body)
+    if (status < 200 || status > 299) throw refusalOf(url, status, json)
     const parsed = schema.safeParse(json)
     if (parsed.success) return parsed.data
     throw new EnrolError(
@@ -49,16 +47,9 @@ export function createConsole({ url, identity, now, fetch = globalThis.fetch }: 
     )
   }
 
-  async function send(target: URL, body: unknown): Promise<Response> {
+  async function send(target: URL, body: unknown): Promise<HttpAnswer> {
     try {
-      return await fetch(target, {
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-        ...(body !== undefined && {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify(body),
-        }),
-      })
+      return await askHttp(target, body)
     } catch (error) {
       throw new EnrolError(
         'unreachable',
@@ -99,10 +90,8 @@ function refusalOf(url: string, status: number, json: unknown): EnrolError {
     : new EnrolError('refused', `the console at ${url} refused: ${sentence}`)
 }
 
-/** What undici hides in `cause`: ECONNREFUSED, ENOTFOUND, a timeout. */
+/** ECONNREFUSED, ENOTFOUND, a timeout. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const { cause } = error
-  if (cause instanceof Error) return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
-  return error.name === 'TimeoutError' ? `no answer within ${TIMEOUT_MS / 1000} s` : error.message
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
 }

@@ -7,7 +7,8 @@ import { becomeLean } from './lean.ts'
 import { openDataFolder } from './private-file.ts'
 
 const BAD_START = 2
-const FORCED_EXIT_MS = 5_500
+/** Only when something hangs: whoever stops a board does not wait longer. */
+const FORCED_EXIT_MS = 5_000
 
 /** Errors that explain themselves: their message is for the person, their stack is not. */
 const EXPLAINED: ReadonlySet<string> = new Set([

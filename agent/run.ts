@@ -21,9 +21,10 @@ import { readBoard } from './vitals.ts'
 
 const MIB = 1024 * 1024
 /** SIGTERM to exit takes 5 s at most: the work, then the last answers, then the goodbye. */
-const DRAIN_MS = 3_000
+const DRAIN_MS = 2_500
 const PUBLISH_MS = 750
 const GOODBYE_MS = 250
+const LINK_MS = 500
 
 export interface Agent {
   /** Stops taking work, finishes what it holds within seconds, says goodbye. */
@@ -158,13 +159,16 @@ async function stop({ core, presence, link, host, buffer, log }: Connected): Pro
   core.intake.stop()
   await Promise.race([core.work.idle(), wait(DRAIN_MS)])
   core.work.giveUp()
+  // What still runs is answered `busy` by the closing host, so that it is leased to another board at once.
+  const hostClosed = host.close()
+  await Promise.race([core.work.idle(), hostClosed])
   core.commits.flush()
   await Promise.race([core.outbox.published(), wait(PUBLISH_MS)])
   await Promise.race([presence.goodbye(), wait(GOODBYE_MS)])
   presence.close()
-  await link.close()
+  await Promise.race([link.close(), wait(LINK_MS)])
   core.outbox.close()
-  await host.close()
+  await hostClosed
   core.commits.flush()
   core.commits.close()
   log.info({ ...core.tally.counts(), owed: buffer.owed() }, 'stopped')

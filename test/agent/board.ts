@@ -114,7 +114,7 @@ async function startEnrolment(broker: () => EmbeddedBroker) {
   }
 }
 
-const openBroker = (): Promise<EmbeddedBroker> =>
+export const openTestBroker = (): Promise<EmbeddedBroker> =>
   startBroker({
     host: '127.0.0.1',
     port: 0,
@@ -122,9 +122,7 @@ const openBroker = (): Promise<EmbeddedBroker> =>
     now: Date.now,
     async authenticate(id, password) {
       if (id === 'console') return { role: 'console', id, grants: consoleGrants() }
-      return password.toString() === PASSWORD || id === 'cam1'
-        ? { role: 'device', id, grants: deviceGrants(id) }
-        : undefined
+      return password.toString() === PASSWORD ? { role: 'device', id, grants: deviceGrants(id) } : undefined
     },
   })
 
@@ -145,10 +143,16 @@ async function openConsole(url: string, hear: (said: Said) => void): Promise<Lin
   return link
 }
 
+/** A client with the console's rights, and what it heard. */
+export async function openEar(url: string) {
+  const ear = createEar()
+  return { ear, console: await openConsole(url, ear.hear) }
+}
+
 /** An enrolled board; `acking` says whether its receipts are acknowledged. */
 export async function openBoard(flags: readonly string[] = []) {
   const folder = mkdtempSync(join(tmpdir(), 'board-'))
-  const broker = await openBroker()
+  const broker = await openTestBroker()
   const enrolment = await startEnrolment(() => broker)
   const ear = createEar()
   const console = await openConsole(broker.url, (said) => {

@@ -162,6 +162,29 @@ describe('the outbox', () => {
     expect(said().sort()).toEqual(['#1', 'r1', 's1', 't1'])
   })
 
+  test('sends what was not acknowledged again at once on a new connection', async () => {
+    const { broker, add, said, advance } = start()
+    broker('on')
+    add(1)
+    await advance(300)
+    expect(said()).toEqual(['t1', '#1'])
+    broker('off')
+    broker('on')
+    await advance(10)
+    expect(said()).toEqual(['t1', '#1'])
+  })
+
+  test('does not send a result twice because its batch was cut while its PUBACK was still out', async () => {
+    const { broker, add, said, advance, pending } = start()
+    broker('silent')
+    add(1)
+    await advance(1_000)
+    expect(said()).toEqual(['t1'])
+    pending.shift()?.resolve()
+    await advance(10)
+    expect(said()).toEqual(['#1'])
+  })
+
   test('never has more than 24 answers in flight', async () => {
     const { broker, add, advance, pending } = start()
     broker('silent')
