@@ -21,6 +21,7 @@ interface LaneDeps {
   readonly rssMiB: () => number
   readonly runtimeOn: (provider: string) => Runtime
   readonly reply: (reply: Reply) => void
+  /** Called once the answer is on its way: collecting must not delay it. */
   readonly afterRun: (bytes: LeftBytes) => void
 }
 
@@ -80,10 +81,7 @@ export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: La
   async function run(entry: Entry, order: RunOrder): Promise<RunOutcome> {
     const model = models.get(order.key)
     if (!model) return { ok: false, error: { code: 'unknown-model', message: `${order.key} is not loaded` } }
-    const decoded = await (entry.decoding ?? decode(model, order))
-    const outcome = await infer(model, decoded)
-    afterRun({ frame: order.frame.data.byteLength, outputs: model.outputBytes })
-    return outcome
+    return infer(model, await (entry.decoding ?? decode(model, order)))
   }
 
   async function load({ id, key, model }: Extract<Order, { type: 'load' }>): Promise<Reply> {
@@ -112,6 +110,8 @@ export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: La
       decodeAhead()
       reply(await answer(entry))
       entries.shift()
+      if (entry.order.type === 'run')
+        afterRun({ frame: entry.order.frame.data.byteLength, outputs: models.get(entry.order.key)?.outputBytes ?? 0 })
     }
     isDraining = false
   }
