@@ -213,6 +213,16 @@ describe('bad input', () => {
     expect(JSON.parse(lab.text(JSON.stringify(many)) ?? '')).toMatchObject({ error: { code: -32600 } })
   })
 
+  it('refuses other bytes under a signature that it knows', () => {
+    const original = transfer(1_000_000)
+    const sent = lab.call('sendTransaction', original.toString('base64'), { encoding: 'base64' })
+    expect(sent.error).toBeUndefined()
+    const forged = Buffer.from(original)
+    forged[69] = forged[69]! ^ 1
+    const { error } = lab.call('sendTransaction', forged.toString('base64'), { encoding: 'base64' })
+    expect(error).toMatchObject({ code: -32003 })
+  })
+
   // LiteSVM's native part ends the process on bytes it cannot decode; if the parser let any through, this test would not
   // fail, it would never come back.
   it('survives mutilated transactions, sent and simulated', () => {

@@ -103,8 +103,11 @@ const land = ({ journal, state, clock, log }: Parts, tx: WireTransaction, signat
 const submit = (parts: Parts, wire: Uint8Array, skipPreflight: boolean): string => {
   const tx = parse(wire)
   const signature = tx.signatures[0] ?? ''
-  // A re-sent transaction changes nothing, for as long as the chain lives.
-  if (parts.journal.find(signature)) return signature
+  // A re-sent transaction changes nothing, for as long as the chain lives; other bytes under its signature are a forgery.
+  const known = parts.journal.find(signature)
+  if (known && !Buffer.from(known.wire).equals(wire))
+    throw new RpcFault('signatureVerificationFailure', 'Transaction signature verification failure')
+  if (known) return signature
   if (skipPreflight && parts.clock.slotOf(tx.blockhash) === undefined) return signature
   if (!skipPreflight) {
     const result = simulate(parts, tx, true, false)
