@@ -46,16 +46,14 @@ export const nameOf = ({ manifest }: Pick<ModelPackage, 'manifest'>): string => 
 /** The bytes of a named file, or a CatalogError: outside the folder, missing, or not the bytes the manifest promises. */
 async function readChecked(folder: string, ref: FileRef): Promise<{ path: string; bytes: Buffer }> {
   const named = join(folder, ref.path)
-  let path: string
-  let bytes: Buffer
-  try {
-    path = await realpath(named)
-    bytes = await readFile(path)
-  } catch (cause) {
+  const missing = (cause: unknown): never => {
     throw new CatalogError('missing-file', `${named} is named in model.json but cannot be read`, cause)
   }
+  const path = await realpath(named).catch(missing)
+  // Before a byte is read: what lies outside may be anything, and endless.
   if (!path.startsWith((await realpath(folder)) + sep))
     throw new CatalogError('outside-folder', `${named} leads out of its package, to ${path}`)
+  const bytes = await readFile(path).catch(missing)
   if (bytes.byteLength !== ref.bytes)
     throw new CatalogError('size-mismatch', `${named} has ${bytes.byteLength} bytes, model.json says ${ref.bytes}`)
   const sha256 = createHash('sha256').update(bytes).digest('hex')

@@ -2,9 +2,13 @@
 // mqtt.js is thrown away with each connection, because left to itself it keeps offline publishes in memory without limit,
 // never gives up on a PUBACK, and sends what was in flight again on its own.
 import { connect, type ISubscriptionGrant, type MqttClient } from 'mqtt'
+import { writeToStream } from 'mqtt-packet'
 import { createFlights } from './flights.ts'
 import type { Inbox } from './inbox.ts'
 import { LinkError, type LinkLimits, type LinkOptions, type PublishOptions } from './terms.ts'
+
+/** mqtt-packet would make a buffer for each of the 65,536 numbers before the first packet: 9 MiB of a small board's memory. */
+writeToStream.cacheNumbers = false
 
 /** The portable subset: AWS IoT Core takes eight filters in one SUBSCRIBE. */
 const FILTERS_PER_SUBSCRIBE = 8
