@@ -18,6 +18,8 @@ export interface HandOver {
   onAnswer(task: string, callback: (answer: ResultMessage) => void): () => void
 }
 
+const isLease = ({ topic }: Outgoing): boolean => topic.kind === 'device-in'
+
 export function createHandOver(options: {
   readonly send: (topic: Topic, payload: Uint8Array | string, options: { readonly qos: 0 | 1 }) => Promise<void>
   readonly emit: (event: TaskEvent) => void
@@ -50,7 +52,9 @@ export function createHandOver(options: {
       }
     },
     deliver(round) {
-      for (const message of round.outgoing) void say(message)
+      // Work first: a board that waits costs more than a requester who hears "accepted" a moment later.
+      const [leases, rest] = [round.outgoing.filter(isLease), round.outgoing.filter((message) => !isLease(message))]
+      for (const message of [...leases, ...rest]) void say(message)
       for (const [task, answer] of round.answers) {
         for (const callback of waiting.get(task) ?? []) callback(answer)
         waiting.delete(task)
