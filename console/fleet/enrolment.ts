@@ -64,7 +64,8 @@ export function createEnrolment(options: EnrolmentOptions) {
   return {
     /** A new token, shown this once: 256 random bits, so the plain hash at rest gives nothing away. */
     async mint(request: TokenRequest): Promise<{ id: string; token: string; expiresAt: string }> {
-      const token = options.randomBytes(32).toString('base64url')
+      // base64url may begin with "-", and the command line would read such a token as an option.
+      const token = `bre_${options.randomBytes(32).toString('base64url')}`
       const id = options.randomBytes(9).toString('base64url')
       const expiresAt = now() + request.expiresInS * 1000
       await db

@@ -109,6 +109,22 @@ describe('enrolment', () => {
     expect(await enrol(newKey(), 'x'.repeat(43))).toMatchObject({ refusal: { code: 'unknown-token' } })
   })
 
+  it('makes tokens that no command line takes for an option', async () => {
+    // 0xf8 is the byte whose base64url begins with "-".
+    const dashes = createEnrolment({
+      db: store.db,
+      now: clock,
+      randomBytes: (size) => Buffer.alloc(size, 0xf8),
+      challenges,
+      issuer,
+      mqtt: { url: 'mqtt://127.0.0.1:1883', root: 'bramble/1' },
+      add: devices.add,
+      boardOf: devices.get,
+    })
+    const { token } = await dashes.mint({ owner: 'demo', label: 'board', uses: 1, expiresInS: 60 })
+    expect(token).toMatch(/^bre_-/)
+  })
+
   it('refuses a forged proof without using up the token', async () => {
     const { token } = await mint()
     const [mine, theirs] = [newKey(), newKey()]
