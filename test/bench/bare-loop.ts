@@ -2,6 +2,7 @@
 import type { ModelPackage } from '../../models/catalog.ts'
 import { DEFAULT_MAX_PIXELS } from '../../models/runtime/decode/limits.ts'
 import { openModel } from '../../models/runtime/model.ts'
+import { quantile } from './report.ts'
 
 export interface BareLoopResult {
   readonly framesPerS: number
@@ -12,9 +13,6 @@ export interface BareLoopResult {
 }
 
 const WARM_UP = 10
-
-const quantile = (sorted: readonly number[], q: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0
 
 /** Decode, then infer, `count` frames one after the other; `frames` are JPEG files, taken in turn. */
 export async function runBareLoop(options: {

@@ -1,6 +1,7 @@
 // The load generator: an ordinary pipeline that keeps a number of tasks in flight and measures publish → answer.
 import type { Link } from '../../broker/link.ts'
 import { formatTopic, parseTopic, type Topic } from '../../broker/protocol/topics.ts'
+import { quantile } from './report.ts'
 
 export interface Load {
   readonly framesPerS: number
@@ -16,9 +17,6 @@ export type Address = (id: string) => Topic
 export interface LoadGenerator {
   run(address: Address, frames: readonly Uint8Array[], inflight: number, seconds: number): Promise<Load>
 }
-
-export const quantile = (sorted: readonly number[], q: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN
 
 /** `link` must be subscribed to the answers of every address used. */
 export function createLoad(link: Link): LoadGenerator {

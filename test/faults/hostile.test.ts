@@ -1,45 +1,17 @@
 // Everything bad that a pipeline can publish to the pool of a real `bramble up`: each gets a clear error, and the frame of
 // somebody else beside it is answered.
-import { deflateSync } from 'node:zlib'
 import { encode } from 'cborg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../broker/protocol/messages.ts'
 import { type Bramble, removeFolder, startBramble } from '../harness/bramble.ts'
 import { CHELSEA, type Pipeline, startPipeline } from '../harness/pipeline.ts'
-
-const crcTable = Array.from({ length: 256 }, (_, n) => {
-  let c = n
-  for (let k = 0; k < 8; k += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1
-  return c >>> 0
-})
-const crc = (bytes: Buffer): number => {
-  let c = 0xffffffff
-  for (const byte of bytes) c = crcTable[(c ^ byte) & 0xff]! ^ (c >>> 8)
-  return (c ^ 0xffffffff) >>> 0
-}
-const chunk = (type: string, data: Buffer): Buffer => {
-  const [length, end, body] = [Buffer.alloc(4), Buffer.alloc(4), Buffer.concat([Buffer.from(type), data])]
-  length.writeUInt32BE(data.byteLength)
-  end.writeUInt32BE(crc(body))
-  return Buffer.concat([length, body, end])
-}
-
-/** One bit per pixel, all black: 50 MB of pixels in some tens of KB. */
-function pixelBomb(side: number): Buffer {
-  const header = Buffer.alloc(13)
-  header.writeUInt32BE(side, 0)
-  header.writeUInt32BE(side, 4)
-  header[8] = 1
-  const rows = deflateSync(Buffer.alloc((1 + Math.ceil(side / 8)) * side), { level: 9 })
-  const signature = Buffer.from('89504e470d0a1a0a', 'hex')
-  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))])
-}
+import { pixelBomb } from '../harness/pixel-bomb.ts'
 
 const MODEL = 'mobilenet-v1'
 const ENVELOPE = { ct: 'image/jpeg', data: CHELSEA }
 const BAD: readonly (readonly [string, string, Uint8Array, ErrorCode])[] = [
   ['a truncated JPEG', MODEL, CHELSEA.subarray(0, 9_000), 'bad-frame'],
-  ['a PNG of 20,000 × 20,000 pixels', MODEL, pixelBomb(20_000), 'bad-frame'],
+  ['a PNG of 20,000 × 20,000 pixels', MODEL, pixelBomb(20_000, 20_000), 'bad-frame'],
   ['a text file', MODEL, Buffer.from('hello, is this a frame?'), 'bad-envelope'],
   ['an empty payload', MODEL, Buffer.alloc(0), 'bad-envelope'],
   ['10 MB', MODEL, Buffer.alloc(10 * 1024 * 1024, 0xff), 'too-large'],
