@@ -1,4 +1,4 @@
-// The one transaction of buffer.db: settle what was acknowledged, make room, add answers, sign batches.
+// The one transaction of buffer.db: settle what was acknowledged, sign batches, make room, add answers.
 import type { KeyObject } from 'node:crypto'
 import { Runtime } from '../broker/protocol/messages.ts'
 import { hashOfBatch, ReceiptItem, signBatch } from '../broker/protocol/receipts.ts'
@@ -35,7 +35,10 @@ export interface Changes {
   readonly pubacked: readonly number[]
   /** The console holds every batch up to here. */
   readonly upTo?: number
-  /** Sign what is not in a batch yet. */
+  /**
+   * Sign what earlier writes left in no batch. The answers of this one stay out: they are published on their own first,
+   * so that an answer never waits for the acks of the batches before its own.
+   */
   readonly cut: boolean
 }
 
@@ -62,6 +65,7 @@ export function applyChanges(pen: Pen, changes: Changes, next: Totals): Written 
   const at = pen.now()
   if (changes.upTo !== undefined) settleBatches(pen.sql, changes.upTo, at, next)
   for (const seq of changes.pubacked) settleRow(pen.sql, seq, at, next)
+  const batches = changes.cut ? cut(pen, at, next) : 0
   const rows = changes.answers.map((answer) => rowOf(answer, at))
   const room = makeRoom(
     pen,
@@ -70,7 +74,7 @@ export function applyChanges(pen: Pen, changes: Changes, next: Totals): Written 
     next,
   )
   const seqs = rows.map((row) => insert(pen.sql, row, next))
-  return { seqs, batches: changes.cut ? cut(pen, at, next) : 0, ...room }
+  return { seqs, batches, ...room }
 }
 
 function settleBatches(sql: Statements, upTo: number, at: number, next: Totals): void {

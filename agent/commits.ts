@@ -25,7 +25,7 @@ export interface Commits {
   settle(seq: number): void
   /** The console holds every batch up to here. */
   acknowledge(upTo: number): void
-  /** Writes what is pending now, and cuts. False when the disk refused it. */
+  /** Writes what is pending now, then signs all of it. False when the disk refused it. */
   flush(): boolean
   /** True for a task whose answer is made but not on disk yet. */
   holds(model: string, task: string): boolean
@@ -65,7 +65,7 @@ export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_D
 
   function commit(cutNow: boolean): boolean {
     alarm.cancel()
-    const cut = cutNow || untilCut() <= 0 || buffer.uncut() + answers.length >= BATCH_ITEMS
+    const cut = cutNow || untilCut() <= 0 || buffer.uncut() >= BATCH_ITEMS
     const written = tryWrite(cut)
     lastAt = clock.now()
     if (written) {
@@ -117,7 +117,7 @@ export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_D
       upTo = Math.max(upTo ?? 0, batch)
       schedule()
     },
-    flush: () => commit(true),
+    flush: () => commit(false) && commit(true),
     holds: (model, task) => answers.some((answer) => answer.task === task && answer.model === model),
     pending: () => answers.length,
     failing: () => failures > 0,

@@ -57,7 +57,8 @@ describe('the buffer', () => {
     let buffer = rig.open()
     buffer.write(add(task(1, buffer.origin('boot-1', RUNTIME)), task(2, buffer.origin('boot-1', RUNTIME))))
     buffer = rig.open()
-    buffer.write({ ...add(task(3, buffer.origin('boot-2', { ...RUNTIME, cpu: 'arm64' }))), cut: true })
+    buffer.write(add(task(3, buffer.origin('boot-2', { ...RUNTIME, cpu: 'arm64' }))))
+    buffer.write(cut)
     const first = buffer.nextBatch(0)?.jws ?? ''
     const second = buffer.nextBatch(1)?.jws ?? ''
     expect(rig.verify(first)).toMatchObject({ seq: 1, prev: FIRST_PREV, boot: 'boot-1', chain: buffer.chain })
@@ -70,14 +71,16 @@ describe('the buffer', () => {
     })
     buffer.write({ ...none, upTo: 2 })
     buffer = rig.open()
-    buffer.write({ ...add(task(4, buffer.origin('boot-3', RUNTIME))), cut: true })
+    buffer.write(add(task(4, buffer.origin('boot-3', RUNTIME))))
+    buffer.write(cut)
     expect(rig.verify(buffer.nextBatch(0)?.jws ?? '')).toMatchObject({ seq: 3, prev: hashOfBatch(second) })
   })
 
   test('puts at most 100 runs in a batch and goes on with the rest', () => {
     const buffer = rig.open()
     const origin = buffer.origin('boot', RUNTIME)
-    buffer.write({ ...add(...Array.from({ length: 250 }, (_, n) => task(n, origin))), cut: true })
+    buffer.write(add(...Array.from({ length: 250 }, (_, n) => task(n, origin))))
+    buffer.write(cut)
     const sizes = [1, 2, 3].map((seq) => rig.verify(buffer.nextBatch(seq - 1)?.jws ?? '').items.length)
     expect(sizes).toEqual([100, 100, 50])
     expect(buffer.uncut()).toBe(0)
@@ -118,7 +121,8 @@ describe('the byte cap', () => {
   test('opens again once the console took what was owed', () => {
     const buffer = rig.open({ capBytes: 20 * KIB })
     const origin = buffer.origin('boot', RUNTIME)
-    buffer.write({ ...add(task(1, origin, 9 * KIB), task(2, origin, 12 * KIB)), cut: true })
+    buffer.write(add(task(1, origin, 9 * KIB), task(2, origin, 12 * KIB)))
+    buffer.write(cut)
     expect(buffer.full()).toBe(true)
     buffer.write({ ...none, upTo: 1 })
     expect(buffer.full()).toBe(false)
@@ -126,7 +130,8 @@ describe('the byte cap', () => {
 
   test('counts what is in the file the same after a restart', () => {
     const before = rig.open()
-    before.write({ ...add(task(1, before.origin('boot', RUNTIME)), sample(1), refusal(1)), cut: true })
+    before.write(add(task(1, before.origin('boot', RUNTIME)), sample(1), refusal(1)))
+    before.write(cut)
     const totals = [before.owed(), before.bytes(), before.uncut(), before.lastSeq()]
     const after = rig.open()
     expect([after.owed(), after.bytes(), after.uncut(), after.lastSeq()]).toEqual(totals)

@@ -85,6 +85,22 @@ describe('the outbox', () => {
     expect(said().indexOf('#1')).toBeGreaterThan(20)
   })
 
+  test('an answer does not wait for the acks of the batches before its own', async () => {
+    const { broker, add, said, advance } = start()
+    broker('on')
+    for (let n = 0; n < 1_000; n += 1) {
+      add(n)
+      await advance(3)
+    }
+    await advance(5)
+    const words = said()
+    expect(
+      words.filter((word) => word.startsWith('#')),
+      'as many as may go without an ack',
+    ).toHaveLength(8)
+    expect(words.filter((word) => word.startsWith('t'))).toHaveLength(1_000)
+  })
+
   test('says nothing twice while acks come', async () => {
     const { broker, add, said, advance, outbox, buffer } = start()
     broker('on')
