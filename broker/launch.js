@@ -18,9 +18,9 @@ export function isNodeNewEnough(version) {
 /** `npm ci` brings a Node 24 for linux x64 and arm64; `npm run` and `npx` use it, a plain shell does not. */
 const ownNode = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url))
 
-/** @param {string} node @param {string} main */
-function runWith(node, main) {
-  const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+/** @param {string} node @param {readonly string[]} args */
+function runWith(node, args) {
+  const child = spawn(node, args, { stdio: 'inherit' })
   // A terminal signals the whole group; a supervisor signals only this process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => {
@@ -34,10 +34,23 @@ function runWith(node, main) {
   })
 }
 
-/** Runs `main` in this process when its Node can, else with the Node that npm installed, else says what to do (exit code 2). */
-export async function launch(main, version = process.versions.node, node = ownNode) {
-  if (isNodeNewEnough(version)) await import(main.href)
-  else if (existsSync(node)) runWith(node, fileURLToPath(main))
+/** In this process; V8 reads some flags only at its start, so for those the process is replaced (execve keeps its pid). */
+async function runHere(main, flags) {
+  const missing = flags.filter((flag) => !process.execArgv.includes(flag))
+  const args = [...process.execArgv, ...missing, fileURLToPath(main), ...process.argv.slice(2)]
+  // Node 22 before 22.15 has no execve: it runs without them.
+  if (missing.length > 0 && process.execve) process.execve(process.execPath, [process.execPath, ...args], process.env)
+  else await import(main.href)
+}
+
+/**
+ * Runs `main` with this Node when it is new enough, else with the one that npm installed, else says what to do (exit code 2).
+ * @param {URL} main
+ * @param {{ flags?: readonly string[], version?: string, node?: string }} [options] `flags`: V8's, useful but not needed
+ */
+export async function launch(main, { flags = [], version = process.versions.node, node = ownNode } = {}) {
+  if (isNodeNewEnough(version)) await runHere(main, flags)
+  else if (existsSync(node)) runWith(node, [...flags, fileURLToPath(main), ...process.argv.slice(2)])
   else {
     process.stderr.write(
       `Bramble needs Node ${NEEDED.join('.')} or newer and this is ${version}: install a newer Node, or run \`npm ci\` here, which brings one.\n`,

@@ -33,6 +33,8 @@ export interface DispatcherOptions {
   readonly emit: (event: TaskEvent) => void
   readonly log: Logger
   readonly limits?: Partial<MarketLimits>
+  /** Awaited between two commits under load (store/group-commit.ts). */
+  readonly pause?: () => Promise<unknown>
 }
 
 export interface TaskOffer {
@@ -111,6 +113,7 @@ export async function createDispatcher(options: DispatcherOptions): Promise<Disp
   const handOver = createHandOver(options)
   const group = createGroupCommit<Arrival, Outcome>({
     db: store.db,
+    ...(options.pause && { pause: options.pause }),
     work: createWork({ market, now, handOver }),
     recover: async () => {
       log.error('a round of the dispatcher was rolled back: loading its tasks again')

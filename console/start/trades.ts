@@ -59,7 +59,11 @@ const MAX_WINDOW = 8
 
 const keyOf = (board: Board | undefined) => board && publicKeyFromRaw(Buffer.from(board.publicKey, 'base64url'))
 
-export async function openTrades(options: TradeOptions, { now, log, randomBytes }: Surroundings) {
+/** Under load the dispatcher commits no more often than this: shorter than the work that boards already hold, so none runs dry. */
+const GATHER_MS = 8
+
+export async function openTrades(options: TradeOptions, surroundings: Surroundings) {
+  const { now, log, randomBytes, sleep, stopping } = surroundings
   const { config, store, catalog, keys, send } = options
   const { db } = store
   const events = createEvents()
@@ -85,6 +89,7 @@ export async function openTrades(options: TradeOptions, { now, log, randomBytes 
     emit: ({ task }) => events.emit({ about: 'task', id: task }),
     log: log.child({ part: 'dispatcher' }),
     limits: { payloadBytes: config.frameBytes },
+    pause: () => sleep(GATHER_MS, stopping),
   })
   leave.gone = (device) => {
     dispatcher

@@ -1,5 +1,5 @@
-// One transaction for everything that arrives in the same tick: a commit costs a disk flush, whether it holds one row
-// or a hundred, so under load the cost per item falls while a lone item still leaves at once.
+// One transaction for everything that arrives in the same tick, and under load for what arrives in the same few
+// milliseconds: a commit costs a disk flush whether it holds one row or a hundred. A lone item still leaves at once.
 import type { Kysely, Transaction } from 'kysely'
 import type { Database } from './schema.ts'
 
@@ -34,8 +34,10 @@ export function createGroupCommit<In, Out>(options: {
   readonly db: Kysely<Database>
   readonly work: (trx: Transaction<Database>, items: readonly In[]) => Promise<Work<Out>>
   readonly recover: () => Promise<void>
+  /** Awaited after a transaction of several items, so that the next one gathers more; single items never wait for it. */
+  readonly pause?: () => Promise<unknown>
 }): GroupCommit<In, Out> {
-  const { db, work, recover } = options
+  const { db, work, recover, pause } = options
   let waiting: Waiting<In, Out>[] = []
   let running: Promise<void> | undefined
 
@@ -71,6 +73,7 @@ export function createGroupCommit<In, Out>(options: {
       const group = waiting.slice(0, MAX_ITEMS)
       waiting = waiting.slice(MAX_ITEMS)
       await commit(group)
+      if (group.length > 1) await pause?.()
     }
     running = undefined
   }

@@ -34,6 +34,7 @@ async function entry(launch: string): Promise<string> {
     `const arguments_: readonly string[] = process.argv.slice(2)
      process.on('SIGTERM', () => { console.log('stopped'); process.exit(5) })
      console.log(process.versions.node.split('.')[0], ...arguments_)
+     for (const flag of process.execArgv) console.log(flag)
      if (arguments_[0] === 'stay') setInterval(() => undefined, 1_000)
      else process.exitCode = 3`,
   )
@@ -51,9 +52,17 @@ describe('the launcher', () => {
     expect(ended.stdout.toString()).toMatch(/^2\d a -b\n$/)
   })
 
+  it('gives V8 the flags that it reads only at its start, and keeps the process', async () => {
+    const bin = await entry(`console.log(process.pid)\nawait launch(main, { flags: ['--stack-size=600'] })`)
+    const running = start(process.execPath, [bin, 'a'])
+    const { code, stdout, stderr } = await running.ended
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' })
+    expect(stdout.toString()).toMatch(new RegExp(`^${running.child.pid}\\n2\\d a\\n--stack-size=600\\n$`))
+  })
+
   it('takes the Node that npm brought when its own is too old, and passes signals and the exit code on', async () => {
     const node = process.execPath
-    const bin = await entry(`await launch(main, '20.20.2', ${JSON.stringify(node)})`)
+    const bin = await entry(`await launch(main, { version: '20.20.2', node: ${JSON.stringify(node)} })`)
     expect(await run(node, [bin])).toMatchObject({ code: 3 })
     const running = start(node, [bin, 'stay'])
     await once(running.child.stdout!, 'data')
@@ -64,7 +73,9 @@ describe('the launcher', () => {
   })
 
   it('says in one sentence what to do when there is no other Node', async () => {
-    const ended = await run(process.execPath, [await entry(`await launch(main, '20.20.2', '/nonexistent/node')`)])
+    const ended = await run(process.execPath, [
+      await entry(`await launch(main, { version: '20.20.2', node: '/nonexistent/node' })`),
+    ])
     expect(ended.code).toBe(2)
     expect(ended.stderr).toBe(
       'Bramble needs Node 22.18 or newer and this is 20.20.2: install a newer Node, or run `npm ci` here, which brings one.\n',

@@ -15,7 +15,7 @@ interface Ended {
 
 /** Runs `bramble` to its end; a start that succeeds against expectation is ended by the test's own time-out. */
 function bramble(...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [join(PACKAGE_ROOT, 'console/main.ts'), ...args], {
+  const child = spawn(process.execPath, [join(PACKAGE_ROOT, 'console/bramble.js'), ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let stderr = ''

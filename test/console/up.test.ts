@@ -18,7 +18,7 @@ interface Up {
 async function startUp(data: string, ...args: readonly string[]): Promise<Up> {
   const ports = ['--http', '0', '--mqtt', '0', '--chain', '0', '--hold-s', '0']
   const child = spawn(process.execPath, [
-    join(PACKAGE_ROOT, 'console/main.ts'),
+    join(PACKAGE_ROOT, 'console/bramble.js'),
     'up',
     '--data',
     data,

@@ -60,7 +60,7 @@ export async function startBramble(
   options: { data?: string; ports?: readonly string[]; flags?: readonly string[] } = {},
 ): Promise<Bramble> {
   const data = options.data ?? (await freshFolder())
-  const args = ['console/main.ts', 'up', '--data', data, ...(options.ports ?? ANY_PORTS), ...(options.flags ?? [])]
+  const args = ['console/bramble.js', 'up', '--data', data, ...(options.ports ?? ANY_PORTS), ...(options.flags ?? [])]
   const file = join(data, 'ready.json')
   await rm(file, { force: true })
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -24,9 +24,10 @@ afterEach(async () => {
   folder.remove()
 })
 
-const start = () =>
+const start = (pause?: () => Promise<void>) =>
   createGroupCommit<string, string>({
     db: store.db,
+    ...(pause && { pause }),
     work: async (trx: Transaction<Database>, keys) => {
       groups.push([...keys])
       for (const key of keys) {
@@ -49,6 +50,31 @@ test('what arrives in one tick is one transaction, and each gets its own outcome
   expect(await group.run('d')).toBe('d stored')
   expect(groups).toEqual([['a', 'b', 'c'], ['d']])
   expect(await stored()).toEqual(['a', 'b', 'c', 'd'])
+})
+
+test('after a group the next one gathers, after a single item it does not', async () => {
+  let pauses = 0
+  let endPause = (): void => undefined
+  const group = start(() => {
+    pauses += 1
+    return new Promise<void>((resolve) => {
+      endPause = resolve
+    })
+  })
+  await group.run('single')
+  await group.settled()
+  expect(pauses).toBe(0)
+  await Promise.all(['a', 'b'].map(group.run))
+  const late = [group.run('c')]
+  await stored()
+  late.push(group.run('d'))
+  expect(groups).toEqual([['single'], ['a', 'b']])
+  endPause()
+  await Promise.all(late)
+  expect(groups.at(-1)).toEqual(['c', 'd'])
+  endPause()
+  await group.settled()
+  expect(pauses).toBe(2)
 })
 
 test('an item that fails fails alone, leaves nothing, and says nothing', async () => {
