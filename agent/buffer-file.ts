@@ -8,7 +8,7 @@ import { MIGRATIONS } from './migrations.ts'
 
 export class BufferError extends Error {
   override readonly name = 'BufferError'
-  readonly code: 'newer' | 'not-writable'
+  readonly code: 'newer' | 'in-use' | 'not-writable'
   constructor(code: BufferError['code'], message: string, cause?: unknown) {
     super(message, { cause })
     this.code = code
@@ -30,7 +30,7 @@ export interface BufferFile {
 const isDamage = (error: unknown): boolean =>
   error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code)
 
-/** The file of `device`, made or migrated as needed. Rejects a newer file and an unwritable place with BufferError. */
+/** The file of `device`, made or migrated as needed. Throws BufferError for a newer file, one in use, an unwritable place. */
 export function openBufferFile(file: string, device: string, now: () => number): BufferFile {
   const first = tryOpen(file, device)
   if (typeof first !== 'string') return first
@@ -54,6 +54,8 @@ function tryOpen(file: string, device: string): BufferFile | SetAside['reason'] 
   } catch (error) {
     db?.close()
     if (isDamage(error)) return 'damaged'
+    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'))
+      throw new BufferError('in-use', `${file} is in use: another agent runs on this folder; stop it first`, error)
     if (error instanceof Database.SqliteError)
       throw new BufferError(
         'not-writable',
@@ -65,11 +67,15 @@ function tryOpen(file: string, device: string): BufferFile | SetAside['reason'] 
 }
 
 function prepare(db: Database.Database, file: string): void {
+  // An agent that was killed a moment ago may still be going.
+  db.pragma('busy_timeout = 1000')
+  // One agent per folder: a second one is refused, and no commit or read pays for locks. Before the journal mode, so
+  // that the index of the write-ahead log is in memory and not in a file.
+  db.pragma('locking_mode = EXCLUSIVE')
   db.pragma('journal_mode = WAL')
   // FULL: an answer that was published must still be there after a power cut; commits are grouped to pay for it.
   db.pragma('synchronous = FULL')
   db.pragma('foreign_keys = ON')
-  db.pragma('busy_timeout = 5000')
   db.pragma('journal_size_limit = 4194304')
   // A small board has better uses for its memory than SQLite's default 2 MB page cache and mmap.
   db.pragma('cache_size = -512')

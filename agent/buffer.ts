@@ -41,7 +41,7 @@ export interface BufferOptions {
   readonly now: () => number
 }
 
-/** Opens or makes the file. A damaged one is set aside (`setAside`); BufferError when it is newer or cannot be written. */
+/** Opens or makes the file. A damaged one is set aside (`setAside`); BufferError when it is newer, in use or cannot be written. */
 export function openBuffer(options: BufferOptions): Buffer {
   const { db, chain, setAside } = openBufferFile(options.file, options.device, options.now)
   const sql = prepareStatements(db)

@@ -2,9 +2,10 @@ import { readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openBuffer } from '../../agent/buffer.ts'
 import type { Answer, Changes } from '../../agent/buffer-write.ts'
 import { FIRST_PREV, hashOfBatch } from '../../broker/protocol/receipts.ts'
-import { createRig, idOf, RUNTIME, refusal, sample, task } from './buffer-rig.ts'
+import { createRig, DEVICE, idOf, RUNTIME, refusal, sample, task } from './buffer-rig.ts'
 
 let rig: ReturnType<typeof createRig>
 beforeEach(() => {
@@ -179,11 +180,15 @@ describe('the file', () => {
   })
 
   test('is durable and closed to others', () => {
-    rig.open()
+    const buffer = rig.open()
+    expect(statSync(rig.file).mode & 0o777).toBe(0o600)
+    expect(statSync(join(rig.folder, 'buffer.db-wal')).mode & 0o777).toBe(0o600)
+    expect(() => openBuffer({ ...rig, device: DEVICE, capBytes: 1 << 30, now: Date.now })).toThrow(
+      expect.objectContaining({ code: 'in-use' }),
+    )
+    buffer.close()
     const db = new Database(rig.file)
     expect(db.pragma('journal_mode', { simple: true })).toBe('wal')
     db.close()
-    expect(statSync(rig.file).mode & 0o777).toBe(0o600)
-    expect(statSync(join(rig.folder, 'buffer.db-wal')).mode & 0o777).toBe(0o600)
   })
 })
