@@ -69,9 +69,9 @@ const enroll = defineCommand({
     explained(async () => {
       const config = known(args, enrollArgs)
       const [{ openIdentity }, { createConsole }, { writeCredential }] = await Promise.all([
-        import('./identity.ts'),
-        import('./enroll.ts'),
-        import('./credential.ts'),
+        import('./membership/identity.ts'),
+        import('./membership/enroll.ts'),
+        import('./membership/credential.ts'),
       ])
       openDataFolder(config.data)
       const identity = openIdentity(config.data)

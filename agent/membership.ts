@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
-import { readCredential, writeCredential } from './credential.ts'
-import { createConsole } from './enroll.ts'
-import type { Identity } from './identity.ts'
-import { createRenewal, type Renewal } from './renewal.ts'
+import { readCredential, writeCredential } from './membership/credential.ts'
+import { createConsole } from './membership/enroll.ts'
+import type { Identity } from './membership/identity.ts'
+import { createRenewal, type Renewal } from './membership/renewal.ts'
 
 export class MembershipError extends Error {
   override readonly name = 'MembershipError'

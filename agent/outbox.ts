@@ -1,12 +1,12 @@
 // Sends what the buffer owes whenever there is a connection, until it is acknowledged.
 import type { Logger } from 'pino'
-import { createBatchSender, RESEND_MS } from './batch-sender.ts'
-import type { Buffer } from './buffer.ts'
-import type { StoredRow } from './buffer-statements.ts'
 import type { Clock } from './clock.ts'
-import type { Commits } from './commits.ts'
-import { createRecent } from './recent.ts'
-import { createResultSender, type Line } from './result-sender.ts'
+import { createBatchSender, RESEND_MS } from './outbox/batch-sender.ts'
+import type { Buffer } from './outbox/buffer.ts'
+import type { StoredRow } from './outbox/buffer-statements.ts'
+import type { Commits } from './outbox/commits.ts'
+import { createRecent } from './outbox/recent.ts'
+import { createResultSender, type Line } from './outbox/result-sender.ts'
 
 export interface Outbox {
   /** Something new was committed. */

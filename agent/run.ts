@@ -7,17 +7,17 @@ import { connectLink, type Link } from '../broker/link.ts'
 import { filters } from '../broker/protocol/topics.ts'
 import { readCatalog } from '../models/catalog.ts'
 import { createHost, type InferenceHost } from '../models/runtime/host.ts'
-import { type Buffer, openBuffer } from './buffer.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type Core, createCore } from './core.ts'
-import { openIdentity } from './identity.ts'
-import { infoOf } from './info.ts'
+import { createServing, type Serving } from './frames/serving.ts'
+import { openIdentity } from './membership/identity.ts'
 import { type Membership, openMembership } from './membership.ts'
+import { type Buffer, openBuffer } from './outbox/buffer.ts'
+import { infoOf } from './presence/info.ts'
+import { createReadings } from './presence/readings.ts'
+import { readBoard } from './presence/vitals.ts'
 import { createPresence, lastWill, type Presence } from './presence.ts'
-import { createReadings } from './readings.ts'
-import { createServing, type Serving } from './serving.ts'
-import { readBoard } from './vitals.ts'
 
 const MIB = 1024 * 1024
 /** SIGTERM to exit takes 5 s at most: the work, then the last answers, then the goodbye. */
@@ -93,7 +93,7 @@ async function connect(opened: Opened): Promise<Agent> {
   const link = openLink(membership, log)
   const { now } = systemClock
   const ready = (): boolean => origin !== undefined
-  const heartbeat = createReadings({ core, buffer, host, ready, now, rssBytes: process.memoryUsage.rss })
+  const heartbeat = createReadings({ ...core, buffer, host, ready, now, rssBytes: process.memoryUsage.rss })
   const presence = createPresence({ device, root, publish: link.publish, heartbeat, clock: systemClock, log })
   const connected = { ...opened, core, link, presence }
   listen(connected)

@@ -3,8 +3,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Buffer as Outbox, openBuffer } from '../../agent/buffer.ts'
-import type { Answer } from '../../agent/buffer-write.ts'
+import { type Buffer as Outbox, openBuffer } from '../../agent/outbox/buffer.ts'
+import type { Answer } from '../../agent/outbox/buffer-write.ts'
 import { type ReceiptBatch, verifyBatch } from '../../broker/protocol/receipts.ts'
 
 export const RUNTIME = { ort: '1.30.0', provider: 'cpu', cpu: 'x64-vnni', decoder: 'jpeg-turbo-3.0.1', flags: [] }

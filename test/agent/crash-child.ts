@@ -3,9 +3,9 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync, writeSync } from 'node:fs'
 import { pino } from 'pino'
-import { openBuffer } from '../../agent/buffer.ts'
 import { systemClock } from '../../agent/clock.ts'
-import { createCommits } from '../../agent/commits.ts'
+import { openBuffer } from '../../agent/outbox/buffer.ts'
+import { createCommits } from '../../agent/outbox/commits.ts'
 import { createOutbox } from '../../agent/outbox.ts'
 import { DEVICE, RUNTIME, task } from './buffer-rig.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { HEARTBEAT_BYTES, heartbeatOf, type Readings } from '../../agent/heartbeat.ts'
-import { createTally, type DropReason } from '../../agent/tally.ts'
+import { createTally, type DropReason } from '../../agent/frames/tally.ts'
+import { HEARTBEAT_BYTES, heartbeatOf, type Readings } from '../../agent/presence/heartbeat.ts'
 import { ERROR_CODES, type ErrorCode, HeartbeatMessage } from '../../broker/protocol/messages.ts'
 
 const readings = (more: Partial<Readings> = {}): Readings => ({

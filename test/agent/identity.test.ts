@@ -3,8 +3,8 @@ import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { readCredential, writeCredential } from '../../agent/credential.ts'
-import { openIdentity } from '../../agent/identity.ts'
+import { readCredential, writeCredential } from '../../agent/membership/credential.ts'
+import { openIdentity } from '../../agent/membership/identity.ts'
 import { openDataFolder } from '../../agent/private-file.ts'
 import { deviceIdOf, publicKeyFromRaw } from '../../broker/protocol/credentials.ts'
 

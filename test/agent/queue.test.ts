@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createQueue, type Waiting } from '../../agent/queue.ts'
+import { createQueue, type Waiting } from '../../agent/frames/queue.ts'
 
 const item = (more: Partial<Waiting> & { n?: number } = {}) => ({
   kind: 'task' as const,

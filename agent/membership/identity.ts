@@ -2,8 +2,8 @@
 // renewals and receipts; it never holds money.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { join } from 'node:path'
-import { deviceIdOf, rawPublicKey } from '../broker/protocol/credentials.ts'
-import { createPrivate, readPrivate } from './private-file.ts'
+import { deviceIdOf, rawPublicKey } from '../../broker/protocol/credentials.ts'
+import { createPrivate, readPrivate } from '../private-file.ts'
 
 export class IdentityError extends Error {
   override readonly name = 'IdentityError'

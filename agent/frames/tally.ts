@@ -1,5 +1,5 @@
 // Every frame that came in is counted out again exactly once: answered, refused (an error answer) or dropped (none).
-import type { ErrorCode } from '../broker/protocol/messages.ts'
+import type { ErrorCode } from '../../broker/protocol/messages.ts'
 
 export type DropReason =
   /** A newer frame of the same source came while it waited. */

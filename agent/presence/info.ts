@@ -1,6 +1,6 @@
 // The birth message: what this board is and what it serves, retained for whoever looks later.
-import type { InfoMessage, Runtime } from '../broker/protocol/messages.ts'
-import type { ModelPackage } from '../models/catalog.ts'
+import type { InfoMessage, Runtime } from '../../broker/protocol/messages.ts'
+import type { ModelPackage } from '../../models/catalog.ts'
 import type { Board } from './vitals.ts'
 
 export const infoOf = (facts: {

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, renameSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { FIRST_PREV } from '../broker/protocol/receipts.ts'
+import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
 import { MIGRATIONS } from './migrations.ts'
 
 export class BufferError extends Error {

@@ -1,7 +1,8 @@
 // Publishes answers, a bounded number at a time: fresh ones in the order they were committed, repeats when asked.
+
+import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import type { StoredRow } from './buffer-statements.ts'
-import type { Clock } from './clock.ts'
 import type { Commits } from './commits.ts'
 import type { Recent } from './recent.ts'
 import { createSlots } from './slots.ts'

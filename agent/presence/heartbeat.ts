@@ -1,6 +1,6 @@
 // The heartbeat: what the board did and how it is, small enough to be sent every half minute over a metered uplink.
-import type { HeartbeatMessage } from '../broker/protocol/messages.ts'
-import type { Counts } from './tally.ts'
+import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import type { Counts } from '../frames/tally.ts'
 import type { Vitals } from './vitals.ts'
 
 /** The promise of the protocol. */

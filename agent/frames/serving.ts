@@ -1,7 +1,7 @@
 // The models this board serves: the newest version of each id in the model folder, loaded into the inference host.
 import type { Logger } from 'pino'
-import type { Catalog, ModelPackage } from '../models/catalog.ts'
-import { HostError, type InferenceHost } from '../models/runtime/host.ts'
+import type { Catalog, ModelPackage } from '../../models/catalog.ts'
+import { HostError, type InferenceHost } from '../../models/runtime/host.ts'
 
 export class ServingError extends Error {
   override readonly name = 'ServingError'

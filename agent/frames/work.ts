@@ -1,9 +1,9 @@
 // Takes frames from the queue and keeps the inference host filled: one run under way and the next ones decoding.
 import { hash } from 'node:crypto'
-import type { ContentType } from '../broker/protocol/envelope.ts'
-import type { ResultError } from '../broker/protocol/messages.ts'
-import type { ModelPackage } from '../models/catalog.ts'
-import type { InferenceHost, RunOutcome } from '../models/runtime/host.ts'
+import type { ContentType } from '../../broker/protocol/envelope.ts'
+import type { ResultError } from '../../broker/protocol/messages.ts'
+import type { ModelPackage } from '../../models/catalog.ts'
+import type { InferenceHost, RunOutcome } from '../../models/runtime/host.ts'
 import type { Address, Answers } from './answers.ts'
 import { createPace } from './pace.ts'
 import type { Queue, Waiting } from './queue.ts'

@@ -1,7 +1,7 @@
 // The board's memory of what it owes: answers and receipts, in one SQLite file. Everything is written by `write`, one
 // transaction for many changes, because on an SD card the commit is what costs.
 import type { KeyObject } from 'node:crypto'
-import type { Runtime } from '../broker/protocol/messages.ts'
+import type { Runtime } from '../../broker/protocol/messages.ts'
 import { openBufferFile, type SetAside } from './buffer-file.ts'
 import { prepareStatements, type StoredBatch, type StoredRow } from './buffer-statements.ts'
 import { applyChanges, type Changes, type Written } from './buffer-write.ts'

@@ -1,8 +1,8 @@
 // Turns what happened to a frame into the answer that is owed for it, and hands it to the buffer.
-import type { ErrorCode, ResultError, ResultMessage } from '../broker/protocol/messages.ts'
-import { type ModelPackage, nameOf } from '../models/catalog.ts'
-import type { RunOutcome } from '../models/runtime/host.ts'
-import type { Answer } from './buffer-write.ts'
+import type { ErrorCode, ResultError, ResultMessage } from '../../broker/protocol/messages.ts'
+import { type ModelPackage, nameOf } from '../../models/catalog.ts'
+import type { RunOutcome } from '../../models/runtime/host.ts'
+import type { Answer } from '../outbox/buffer-write.ts'
 import type { Tally } from './tally.ts'
 
 /** Where an answer goes: a task's own topic, or the stream's. */

@@ -1,7 +1,7 @@
 // credential.json: what the console gave this board at enrolment, and when it should be renewed.
 import { join } from 'node:path'
 import { z } from 'zod'
-import { readPrivate, writePrivate } from './private-file.ts'
+import { readPrivate, writePrivate } from '../private-file.ts'
 
 /** The console's answer to POST /enroll and /enroll/renew. */
 export const BoardCredential = z.object({

@@ -1,7 +1,7 @@
 // Reads one frame message as a job for the queue, or says why it cannot be one.
-import { parseFrame } from '../broker/protocol/envelope.ts'
-import type { ResultError } from '../broker/protocol/messages.ts'
-import type { ModelPackage } from '../models/catalog.ts'
+import { parseFrame } from '../../broker/protocol/envelope.ts'
+import type { ResultError } from '../../broker/protocol/messages.ts'
+import type { ModelPackage } from '../../models/catalog.ts'
 import type { Job } from './work.ts'
 
 export interface Unreadable {

@@ -1,7 +1,7 @@
 // The one transaction of buffer.db: settle what was acknowledged, sign batches, make room, add answers.
 import type { KeyObject } from 'node:crypto'
-import { Runtime } from '../broker/protocol/messages.ts'
-import { hashOfBatch, ReceiptItem, signBatch } from '../broker/protocol/receipts.ts'
+import { Runtime } from '../../broker/protocol/messages.ts'
+import { hashOfBatch, ReceiptItem, signBatch } from '../../broker/protocol/receipts.ts'
 import type { Statements, Totals, UncutItem } from './buffer-statements.ts'
 
 /** A batch stays well below 120 KiB of payload, and a lost one costs little to send again. */

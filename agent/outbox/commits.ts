@@ -2,9 +2,9 @@
 // on it is written at once; under load answers share a commit every few milliseconds. Acknowledgements are in no hurry:
 // losing one only means that something is sent again.
 import type { Logger } from 'pino'
+import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import { type Answer, BATCH_ITEMS, type Written } from './buffer-write.ts'
-import type { Clock } from './clock.ts'
 
 export interface CommitDelays {
   /** Between two commits with answers in them. */
