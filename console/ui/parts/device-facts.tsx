@@ -49,7 +49,6 @@ const Told = ({ heartbeat }: { heartbeat: NonNullable<DeviceDetail['heartbeat']>
       {formatMiB(heartbeat.memMiB)} used, {formatMiB(heartbeat.freeMiB)} free
     </Fact>
     {heartbeat.tempC !== undefined && <Fact name="Temperature">{formatTemperature(heartbeat.tempC)}</Fact>}
-    {heartbeat.idle && <Fact name="Idle">{idleWords(heartbeat.idle)}</Fact>}
   </>
 )
 
@@ -62,6 +61,8 @@ export const DeviceFacts = ({ known: { device, info, heartbeat } }: { known: Dev
       <Fact name="Owner">{device.owner.name}</Fact>
       {info && <Born info={info} />}
       {heartbeat && <Told heartbeat={heartbeat} />}
+      {/* Answers that came since the heartbeat say more than it does. */}
+      {device.state === 'idle' && heartbeat?.idle && <Fact name="Idle">{idleWords(heartbeat.idle)}</Fact>}
     </dl>
     <h2 class="facts-title">Models</h2>
     {info && info.models.length > 0 ? (
