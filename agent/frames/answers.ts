@@ -1,4 +1,5 @@
 // Turns what happened to a frame into the answer that is owed for it, and hands it to the buffer.
+import { createHash } from 'node:crypto'
 import type { ErrorCode, ResultError, ResultMessage } from '../../broker/protocol/messages.ts'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import type { RunOutcome } from '../../models/runtime/host.ts'
@@ -21,8 +22,8 @@ export interface Timing {
 }
 
 export interface Answers {
-  /** A run ended, well or not. `input` is the SHA-256 of the media bytes, for the receipt. */
-  ran(to: Address, pkg: ModelPackage, input: string, outcome: RunOutcome, queueMs: number): void
+  /** A run ended, well or not. `input` is the media bytes, which the receipt names by hash. */
+  ran(to: Address, pkg: ModelPackage, input: Uint8Array, outcome: RunOutcome, queueMs: number): void
   /** It is not run: `model` names the package when it is known. */
   refused(to: Address, error: ResultError, queueMs?: number, pkg?: ModelPackage): void
 }
@@ -44,6 +45,7 @@ interface Options {
 }
 
 const NOT_RUN = { decode: 0, infer: 0 }
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
 
 export function createAnswers({ device, now, newId, tally, add, origin }: Options): Answers {
@@ -73,7 +75,7 @@ export function createAnswers({ device, now, newId, tally, add, origin }: Option
   function receiptOf(
     to: Address,
     pkg: ModelPackage,
-    input: string,
+    input: Uint8Array,
     output: string,
     ms: number,
   ): Pick<Answer, 'receipt'> {
@@ -82,7 +84,7 @@ export function createAnswers({ device, now, newId, tally, add, origin }: Option
     const item = {
       task: to.task,
       model: pkg.sha256,
-      input,
+      input: sha256(input),
       output,
       at: Math.round(now()),
       ms: tenths(ms),

@@ -1,5 +1,4 @@
 // Takes frames from the queue and keeps the inference host filled: one run under way and the next ones decoding.
-import { hash } from 'node:crypto'
 import type { ContentType } from '../../broker/protocol/envelope.ts'
 import type { ResultError } from '../../broker/protocol/messages.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
@@ -91,16 +90,13 @@ export function createWork({ queue, host, answers, tally, now }: Options): Work 
   async function run(job: Job): Promise<void> {
     const startedAt = now()
     const queuedMs = waitedMs(job)
-    const ending = host.run(job.pkg, job.frame)
-    // For the receipt; now, because this process has nothing else to do while the host works.
-    const input = hash('sha256', job.frame.data, 'hex')
-    const outcome: RunOutcome = await ending
+    const outcome: RunOutcome = await host.run(job.pkg, job.frame)
     running -= 1
     // The host is fed before the answer is written: while this process waits for the disk, the next run goes on.
     pump()
     pace.ended(startedAt, now())
     forget(job)
-    answers.ran(job.to, job.pkg, input, outcome, queuedMs)
+    answers.ran(job.to, job.pkg, job.frame.data, outcome, queuedMs)
     pump()
   }
 

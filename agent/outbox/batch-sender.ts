@@ -1,6 +1,5 @@
 // Publishes receipt batches in the order of their chain, each after the results in it, and again until the console's own
 // ack names them: a PUBACK says that a broker has it, not that anybody keeps it.
-
 import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import type { StoredBatch } from './buffer-statements.ts'

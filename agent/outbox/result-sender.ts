@@ -1,5 +1,4 @@
 // Publishes answers, a bounded number at a time: fresh ones in the order they were committed, repeats when asked.
-
 import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import type { StoredRow } from './buffer-statements.ts'

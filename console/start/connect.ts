@@ -26,10 +26,12 @@ function hearersOf({ devices, dispatcher, receipts, pulse }: Trades): Hearers {
       return task === undefined ? true : dispatcher.result(device, task, message).then(() => undefined)
     },
     async receipts(device, jws) {
-      const first = await receipts.ingest(device, jws)
+      let ingested = await receipts.ingest(device, jws)
       // The answers may be in a round that is not on disk yet; once it is, the batch need not wait for the board to repeat it.
-      if ('waiting' in first) await dispatcher.turn()
-      const ingested = 'waiting' in first ? await receipts.ingest(device, jws) : first
+      if ('waiting' in ingested) {
+        await dispatcher.turn()
+        ingested = await receipts.ingest(device, jws)
+      }
       return 'ack' in ingested ? ingested.ack : undefined
     },
     async offer(requester, { kind, model, payload, requestId }) {
