@@ -1,6 +1,6 @@
-// Replaces this process by one with the memory settings of a small board: V8 and the allocator read theirs only at start.
-// It stays the same process to its supervisor (execve keeps the pid and the standard streams).
+// Replaces this process by one with the memory settings of a small board.
 import { flushCompileCache } from 'node:module'
+import { missingFlags, restart } from '../broker/launch.js'
 
 /**
  * MiB of young generation: the default of 16 makes a process that handles frames several times as large as it need be.
@@ -25,12 +25,6 @@ function hasTypeStripper(): boolean {
   return moduleLoadList.includes('NativeModule internal/deps/amaro/dist/index')
 }
 
-/** A flag that whoever started this process chose otherwise stays as it is. */
-function missingFlags(): string[] {
-  const given = process.execArgv.map((flag) => flag.split('=')[0])
-  return NODE_FLAGS.filter((flag) => !given.includes(flag.split('=')[0]))
-}
-
 /** Does not return when the process is replaced. `load` imports what the process will need, so that it is in the cache. */
 export async function becomeLean(
   env: Readonly<Record<string, string | undefined>>,
@@ -39,7 +33,7 @@ export async function becomeLean(
 ): Promise<void> {
   // Node 22 before 22.15 has no execve; the agent then runs with the defaults.
   if (typeof process.execve !== 'function') return
-  if (missingFlags().length > 0)
+  if (missingFlags(NODE_FLAGS).length > 0)
     return replace({ ...env, ...ALLOCATOR, NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] ?? cacheFolder })
   await load()
   if (!hasTypeStripper() || env[CACHE_FILLED] !== undefined) return
@@ -48,7 +42,6 @@ export async function becomeLean(
 }
 
 function replace(env: Readonly<Record<string, string | undefined>>): void {
-  const args = [process.execPath, ...process.execArgv, ...missingFlags(), ...process.argv.slice(1)]
   const entries = Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
-  process.execve?.(process.execPath, args, Object.fromEntries(entries))
+  restart(process.argv[1] ?? '', NODE_FLAGS, Object.fromEntries(entries))
 }

@@ -34,13 +34,28 @@ function runWith(node, args) {
   })
 }
 
-/** In this process; V8 reads some flags only at its start, so for those the process is replaced (execve keeps its pid). */
-async function runHere(main, flags) {
-  const missing = flags.filter((flag) => !process.execArgv.includes(flag))
-  const args = [...process.execArgv, ...missing, fileURLToPath(main), ...process.argv.slice(2)]
-  // Node 22 before 22.15 has no execve: it runs without them.
-  if (missing.length > 0 && process.execve) process.execve(process.execPath, [process.execPath, ...args], process.env)
-  else await import(main.href)
+/** @param {string} flag */
+const nameOf = (flag) => flag.split('=')[0]
+
+/**
+ * Those that are not in force; one that whoever started this process chose otherwise stays as it is.
+ * @param {readonly string[]} flags
+ */
+export function missingFlags(flags) {
+  const given = process.execArgv.map(nameOf)
+  return flags.filter((flag) => !given.includes(nameOf(flag)))
+}
+
+/**
+ * Replaces this process: V8 reads some flags, and the allocator its settings, only at their start. It stays the same process
+ * to its supervisor (execve keeps the pid and the standard streams). Returns on Node 22 before 22.15, which has no execve.
+ * @param {string} main
+ * @param {readonly string[]} flags
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function restart(main, flags, env) {
+  const args = [...process.execArgv, ...missingFlags(flags), main, ...process.argv.slice(2)]
+  process.execve?.(process.execPath, [process.execPath, ...args], env)
 }
 
 /**
@@ -49,8 +64,10 @@ async function runHere(main, flags) {
  * @param {{ flags?: readonly string[], version?: string, node?: string }} [options] `flags`: V8's, useful but not needed
  */
 export async function launch(main, { flags = [], version = process.versions.node, node = ownNode } = {}) {
-  if (isNodeNewEnough(version)) await runHere(main, flags)
-  else if (existsSync(node)) runWith(node, [...flags, fileURLToPath(main), ...process.argv.slice(2)])
+  if (isNodeNewEnough(version)) {
+    if (missingFlags(flags).length > 0) restart(fileURLToPath(main), flags, process.env)
+    await import(main.href)
+  } else if (existsSync(node)) runWith(node, [...flags, fileURLToPath(main), ...process.argv.slice(2)])
   else {
     process.stderr.write(
       `Bramble needs Node ${NEEDED.join('.')} or newer and this is ${version}: install a newer Node, or run \`npm ci\` here, which brings one.\n`,
