@@ -13,7 +13,9 @@ export interface OversizeOptions {
   readonly log: Logger
 }
 
-const answerTo = (topic: Topic | undefined): Extract<Topic, { model: string }> | undefined => {
+const answerTo = (
+  topic: Topic | undefined,
+): Exclude<Extract<Topic, { model: string }>, { kind: 'device-image' }> | undefined => {
   if (topic?.kind === 'requester-in') return { ...topic, kind: 'requester-out' }
   return topic?.kind === 'device-in' ? { ...topic, kind: 'device-out' } : undefined
 }

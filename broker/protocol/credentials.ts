@@ -41,6 +41,8 @@ export const deviceGrants = (device: string, root = DEFAULT_ROOT): Grant[] => [
     `${root}/d/${device}/status`,
     `${root}/d/${device}/info`,
     `${root}/d/${device}/hb`,
+    `${root}/d/${device}/vitals`,
+    `${root}/d/${device}/img/#`,
     `${root}/d/${device}/res/#`,
     `${root}/d/${device}/receipts`,
     `homeassistant/device/${device}/config`,
@@ -54,7 +56,10 @@ export const requesterGrants = (requester: string, ownBoards: readonly string[] 
   ...allow('subscribe', [`${root}/r/${requester}/out/#`, `${root}/r/${requester}/ack/#`]),
   ...ownBoards.flatMap((device) => [
     ...allow('publish', [`${root}/d/${device}/in/#`]),
-    ...allow('subscribe', [`${root}/d/${device}/out/#`, `${root}/d/${device}/status`, `${root}/d/${device}/hb`]),
+    ...allow(
+      'subscribe',
+      ['out/#', 'img/#', 'status', 'hb', 'vitals'].map((what) => `${root}/d/${device}/${what}`),
+    ),
   ]),
 ]
 

@@ -1,4 +1,4 @@
-// What a pipeline may put into a frame's payload: raw media bytes, JSON, or a CBOR map {id?, deadline?, ct?, data}.
+// What a pipeline may put into a frame's payload: raw media bytes, JSON, or a CBOR map {id?, deadline?, source?, ct?, data}.
 import { decode, encode } from 'cborg'
 import { z } from 'zod'
 import { isTopicLevel } from './topics.ts'
@@ -11,6 +11,8 @@ export interface Frame {
   readonly id?: string
   /** Epoch milliseconds after which nobody wants the answer. */
   readonly deadline?: number
+  /** Who sends it: a camera, or whoever asks through the dispatcher. Boards share themselves fairly between sources. */
+  readonly source?: string
   readonly contentType: ContentType
   readonly data: Uint8Array
 }
@@ -20,6 +22,7 @@ export type ParsedFrame = { ok: true; frame: Frame } | { ok: false; message: str
 const Envelope = z.strictObject({
   id: z.string().refine(isTopicLevel, 'must match [A-Za-z0-9_-]{1,64}').optional(),
   deadline: z.number().int().positive().optional(),
+  source: z.string().refine(isTopicLevel, 'must match [A-Za-z0-9_-]{1,64}').optional(),
   ct: z.enum([...CONTENT_TYPES, 'application/octet-stream']).optional(),
   data: z.instanceof(Uint8Array).refine((data) => data.byteLength > 0, 'is empty'),
 })
@@ -53,11 +56,17 @@ function parseEnvelope(payload: Uint8Array): ParsedFrame {
     const [issue] = parsed.error.issues
     return { ok: false, message: `bad CBOR map: ${issue?.path.join('.') || 'map'} ${issue?.message ?? 'is wrong'}` }
   }
-  const { id, deadline, ct, data } = parsed.data
+  const { id, deadline, source, ct, data } = parsed.data
   const contentType = ct ?? sniff(data) ?? 'application/octet-stream'
   return {
     ok: true,
-    frame: { ...(id !== undefined && { id }), ...(deadline !== undefined && { deadline }), contentType, data },
+    frame: {
+      ...(id !== undefined && { id }),
+      ...(deadline !== undefined && { deadline }),
+      ...(source !== undefined && { source }),
+      contentType,
+      data,
+    },
   }
 }
 
@@ -69,16 +78,17 @@ export function parseFrame(payload: Uint8Array): ParsedFrame {
   if (isCborMap(payload)) return parseEnvelope(payload)
   return {
     ok: false,
-    message: 'the payload is neither JPEG, PNG, WebP, WAV, JSON nor a CBOR map {id?, deadline?, ct?, data}',
+    message: 'the payload is neither JPEG, PNG, WebP, WAV, JSON nor a CBOR map {id?, deadline?, source?, ct?, data}',
   }
 }
 
 /** The CBOR map form of a frame, as the dispatcher and pipelines that want an id or a deadline send it. */
 export function encodeFrame(frame: Frame): Uint8Array {
-  const { id, deadline, contentType, data } = frame
+  const { id, deadline, source, contentType, data } = frame
   return encode({
     ...(id !== undefined && { id }),
     ...(deadline !== undefined && { deadline }),
+    ...(source !== undefined && { source }),
     ct: contentType,
     data,
   })

@@ -74,6 +74,8 @@ const resultHead = {
 export const ResultMessage = z.union([
   z.object({
     ...resultHead,
+    /** Joules this inference took, and how that is known. Absent when nothing is known. */
+    energy: z.object({ j: z.number(), from: z.enum(['measured', 'estimated']) }).optional(),
     /** sha256 of the raw output tensors (models/runtime/digest.ts): what an audit compares. */
     digest: Digest,
     result: Prediction,
@@ -100,6 +102,18 @@ export const Runtime = z.object({
 })
 export type Runtime = z.infer<typeof Runtime>
 
+/** A model package that the console wants on this board, on its way there. */
+export const PackageState = z.object({
+  id: z.string(),
+  version: z.string(),
+  state: z.enum(['waiting', 'downloading', 'checking', 'proving', 'refused']),
+  /** Of the download, 0..100. */
+  percent: z.number().optional(),
+  /** Why it is not served, in one sentence. */
+  reason: z.string().optional(),
+})
+export type PackageState = z.infer<typeof PackageState>
+
 export const InfoMessage = z.object({
   device: z.string(),
   name: z.string(),
@@ -110,9 +124,106 @@ export const InfoMessage = z.object({
   board: z.object({ model: z.string(), arch: z.string(), cpus: z.int(), memMiB: z.number() }),
   runtime: Runtime,
   models: z.array(z.object({ id: z.string(), version: z.string(), digest: Digest, task: z.string() })),
+  /** Asked for by the configuration, got on this board, and why they differ where they do. */
+  provider: z.object({ wanted: z.array(z.string()), used: z.string(), reason: z.string().optional() }).optional(),
+  /** How the cores are used, and who chose it. */
+  hosts: z
+    .object({ processes: z.int(), threads: z.int(), chosenBy: z.enum(['default', 'bench', 'config']) })
+    .optional(),
+  /** Packages on their way to being served, or refused. */
+  packages: z.array(PackageState).optional(),
+  /** What the owner should know of the past: an outbox that was set aside, a disk that is read-only. */
+  notices: z.array(z.string()).optional(),
   limits: z.object({ payloadBytes: z.int(), queuedFrames: z.int() }),
 })
 export type InfoMessage = z.infer<typeof InfoMessage>
+
+export const IDLE_REASONS = [
+  'no-work',
+  'starting',
+  'not-connected',
+  'host-restarting',
+  /** The CPU cannot run ONNX Runtime, or every model was refused. */
+  'no-model',
+  'outbox-full',
+  'disk-failing',
+  /** Paused until the board has cooled down. */
+  'too-hot',
+] as const
+export const IdleReason = z.enum(IDLE_REASONS)
+export type IdleReason = z.infer<typeof IdleReason>
+
+export const VITAL_FLAGS = [
+  'under-voltage',
+  'frequency-capped',
+  'throttled',
+  'soft-temperature-limit',
+  'slowed',
+  'disk-full',
+  'disk-read-only',
+  'clock-wrong',
+] as const
+export const VitalFlag = z.enum(VITAL_FLAGS)
+export type VitalFlag = z.infer<typeof VitalFlag>
+
+const counter = z.int().nonnegative()
+
+/**
+ * On `d/{device}/vitals`, at each connection and every few minutes: what changes slowly or is too long for the heartbeat.
+ * Everything the board has no sensor for is absent, never 0.
+ */
+export const VitalsMessage = z.object({
+  at: z.iso.datetime(),
+  /** Of the board, not of the agent. */
+  boardUpS: z.number().optional(),
+  temperatures: z.array(z.object({ zone: z.string(), c: z.number() })),
+  /** Flags of the firmware: now, and at any time since the board booted. */
+  power: z.object({ now: z.array(VitalFlag), sinceBoot: z.array(VitalFlag) }).optional(),
+  /** Electrical power drawn now, by rail, W. */
+  rails: z.array(z.object({ rail: z.string(), w: z.number() })).optional(),
+  memory: z.object({ totalMiB: z.number(), freeMiB: z.number(), swapUsedMiB: z.number().optional() }),
+  disk: z.object({ totalMiB: z.number(), freeMiB: z.number(), readOnly: z.boolean() }).optional(),
+  /** An SD card or eMMC: its name, and how much of its life its own counters say is used, 0..100. */
+  card: z.object({ name: z.string(), lifeUsedPercent: z.number().optional() }).optional(),
+  network: z
+    .array(
+      z.object({ name: z.string(), up: z.boolean(), mbit: z.number().optional(), signalDbm: z.number().optional() }),
+    )
+    .optional(),
+  load1: z.number().optional(),
+  /** This board's clock minus the console's, ms. */
+  clockSkewMs: z.number().optional(),
+  host: z.object({
+    restarts: counter,
+    crashes: counter,
+    timeouts: counter,
+    /** Restarted between runs because it had grown over its ceiling. */
+    recycled: counter,
+    poisoned: counter,
+    /** Models taken out of memory for others, and frames that waited for one to be loaded again. */
+    unloads: counter,
+    waitedForLoad: counter,
+  }),
+})
+export type VitalsMessage = z.infer<typeof VitalsMessage>
+
+/** On `cmd/{name}/{id}`. A command that comes twice is answered twice, and done once. */
+export const CommandMessage = z.object({
+  /** Epoch milliseconds after which it must not be done any more. */
+  expiresAt: z.int().positive(),
+  args: z.record(z.string(), z.unknown()).optional(),
+})
+export type CommandMessage = z.infer<typeof CommandMessage>
+
+/** On `res/{name}/{id}`. */
+export const ReplyMessage = z.union([
+  z.object({ ok: z.literal(true), result: z.unknown() }),
+  z.object({
+    ok: z.literal(false),
+    error: z.object({ code: z.enum(['unknown-command', 'bad-arguments', 'expired', 'failed']), message: z.string() }),
+  }),
+])
+export type ReplyMessage = z.infer<typeof ReplyMessage>
 
 export const HeartbeatMessage = z.object({
   at: z.iso.datetime(),
@@ -133,8 +244,12 @@ export const HeartbeatMessage = z.object({
   tempC: z.number().optional(),
   memMiB: z.number(),
   freeMiB: z.number(),
+  /** Joules per inference over the last interval, and whether a sensor or the board's profile says so. Absent when unknown. */
+  energy: z.object({ j: z.number(), from: z.enum(['measured', 'estimated']) }).optional(),
+  /** What is not as it should be now: `slowed` is the agent's own doing, to keep the board from throttling. */
+  flags: z.array(VitalFlag).optional(),
   /** Why no work is running, absent while some is. */
-  idle: z.enum(['no-work', 'starting', 'not-connected', 'host-restarting']).optional(),
+  idle: IdleReason.optional(),
 })
 export type HeartbeatMessage = z.infer<typeof HeartbeatMessage>
 

@@ -8,20 +8,29 @@ const DISCOVERY_ROOT = 'homeassistant/device'
 export type Topic =
   | { kind: 'device-in'; device: string; model: string; task?: string }
   | { kind: 'device-out'; device: string; model: string; task?: string }
-  | { kind: 'status' | 'info' | 'heartbeat' | 'receipts' | 'ack'; device: string }
+  | { kind: 'status' | 'info' | 'heartbeat' | 'vitals' | 'receipts' | 'ack'; device: string }
+  | { kind: 'device-image'; device: string; model: string }
   | { kind: 'command' | 'reply'; device: string; name: string; id: string }
   | { kind: 'requester-in' | 'requester-out'; requester: string; model: string; task?: string }
   | { kind: 'requester-ack'; requester: string; task: string }
   | { kind: 'discovery'; device: string }
 
-type DeviceState = 'status' | 'info' | 'heartbeat' | 'receipts' | 'ack'
+type DeviceState = 'status' | 'info' | 'heartbeat' | 'vitals' | 'receipts' | 'ack'
 
-const STATE_LEVEL = { status: 'status', info: 'info', heartbeat: 'hb', receipts: 'receipts', ack: 'ack' } as const
+const STATE_LEVEL = {
+  status: 'status',
+  info: 'info',
+  heartbeat: 'hb',
+  vitals: 'vitals',
+  receipts: 'receipts',
+  ack: 'ack',
+} as const
 /** A Map, not an object: a level may be called `constructor`. */
 const STATE_OF_LEVEL: ReadonlyMap<string, DeviceState> = new Map([
   ['status', 'status'],
   ['info', 'info'],
   ['hb', 'heartbeat'],
+  ['vitals', 'vitals'],
   ['receipts', 'receipts'],
   ['ack', 'ack'],
 ])
@@ -36,6 +45,8 @@ function levelsOf(topic: Topic): string[] {
     case 'device-in':
     case 'device-out':
       return ['d', topic.device, topic.kind === 'device-in' ? 'in' : 'out', topic.model, ...optional(topic.task)]
+    case 'device-image':
+      return ['d', topic.device, 'img', topic.model]
     case 'command':
     case 'reply':
       return ['d', topic.device, topic.kind === 'command' ? 'cmd' : 'res', topic.name, topic.id]
@@ -67,6 +78,7 @@ function parseDevice(device: string, [what, a, b]: readonly string[], length: nu
     if (length === 4) return { kind, device, model: a }
     return length === 5 && b !== undefined ? { kind, device, model: a, task: b } : undefined
   }
+  if (what === 'img' && length === 4) return { kind: 'device-image', device, model: a }
   if ((what === 'cmd' || what === 'res') && length === 5 && b !== undefined)
     return { kind: what === 'cmd' ? 'command' : 'reply', device, name: a, id: b }
   return undefined
@@ -104,6 +116,7 @@ export const filters = {
     `${root}/d/+/status`,
     `${root}/d/+/info`,
     `${root}/d/+/hb`,
+    `${root}/d/+/vitals`,
     `${root}/d/+/res/#`,
     `${root}/d/+/receipts`,
     `${root}/r/+/in/#`,

@@ -1,7 +1,7 @@
 // Three clocks (MQTT session, last heartbeat, last useful result) and the time now make one state and one sentence.
 // Pure, so no timer can contradict it: whoever asks, when ever, gets what the clocks say. The sentence names no ages: it is
 // sent when the state changes and would be wrong a second later, and the clocks stand beside it.
-import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import type { HeartbeatMessage, IdleReason } from '../../broker/protocol/messages.ts'
 import type { Device } from '../routes/shapes.ts'
 
 export interface Clocks {
@@ -26,11 +26,15 @@ const WORKING_MS = 60_000
 /** A status and a heartbeat may overtake each other by this much. */
 const OVERTAKING_MS = 2_000
 
-const IDLE_REASONS: Readonly<Record<NonNullable<HeartbeatMessage['idle']>, string>> = {
+const IDLE_REASONS: Readonly<Record<IdleReason, string>> = {
   'no-work': 'Ready, and nobody has sent it work.',
   starting: 'Starting: it is loading its models.',
   'not-connected': 'It was not connected when it last looked; it reconnects by itself.',
   'host-restarting': 'Its inference process is restarting; look at the last results for the cause.',
+  'no-model': 'It can run none of its models; its log says why.',
+  'outbox-full': 'Its outbox is full of receipts that this console has not acknowledged.',
+  'disk-failing': 'Its disk does not take results; look at its card.',
+  'too-hot': 'It is too hot and pauses until it has cooled down.',
 }
 
 export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: number): Presence {
