@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { DEFAULT_ROOT, isTopicLevel } from '../broker/protocol/topics.ts'
+import { PROVIDERS } from '../models/runtime/providers.ts'
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -29,6 +30,14 @@ const whole = (from: number, to: number, unit: string) =>
     .min(from, `must be at least ${from} ${unit}`)
     .max(to, `must be at most ${to} ${unit}`)
 
+/** Separated by commas. */
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+)
+
 export const Config = z.object({
   data: z.string().min(1).default(join(homedir(), '.bramble-agent')),
   models: z
@@ -36,15 +45,7 @@ export const Config = z.object({
     .min(1)
     .default(fileURLToPath(new URL('../models', import.meta.url))),
   /** Only these of them, by id; all when absent. */
-  serve: z
-    .string()
-    .transform((list) =>
-      list
-        .split(',')
-        .map((id) => id.trim())
-        .filter((id) => id !== ''),
-    )
-    .optional(),
+  serve: list.optional(),
   /** Overrides the address in the credential; required without enrolment. */
   mqttUrl: url(['mqtt:', 'mqtts:', 'ws:', 'wss:']).optional(),
   /** Plain mode: this id on any broker, without a console. */
@@ -55,13 +56,40 @@ export const Config = z.object({
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}(\/[A-Za-z0-9_-]{1,64}){0,2}$/, 'must be one to three topic levels')
     .default(DEFAULT_ROOT),
+  mqttVersion: z
+    .enum(['auto', '4', '5'], 'must be auto, 4 (which is 3.1.1) or 5')
+    .default('auto')
+    .transform((text) => (text === 'auto' ? text : text === '5' ? 5 : 4)),
+  homeAssistant: z.union([z.boolean(), z.stringbool('must be true or false')]).default(false),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   payloadKiB: whole(1, 64 * 1024, 'KiB').default(1024),
   outboxMiB: whole(1, 1024 * 1024, 'MiB').default(256),
   /** Frames that may wait per model. */
   queueFrames: whole(1, 100_000, 'frames').default(64),
   queueMiB: whole(1, 64 * 1024, 'MiB').default(16),
-  threads: whole(1, 256, 'threads').default(1),
+  /** Disk for model packages that the console sends. */
+  cacheMiB: whole(1, 1024 * 1024, 'MiB').default(1024),
+  /** Publishers whose models may run here, `id:key`; those that the console names where neither is given. */
+  publisherKeys: z.string().min(1).optional(),
+  trustPublisher: list.optional(),
+  /** Both absent: what `bench` chose for this board, or a default. */
+  threads: whole(1, 256, 'threads').optional(),
+  hosts: whole(1, 64, 'processes').optional(),
+  /** In order of preference; absent or `auto`: the best that is installed. */
+  providers: list
+    .pipe(
+      z.union(
+        [z.tuple([z.literal('auto')]).transform(() => undefined), z.array(z.enum(PROVIDERS)).min(1)],
+        `must be auto, or some of ${PROVIDERS.join(', ')}`,
+      ),
+    )
+    .optional(),
+  gpu: whole(0, 255, 'as a number').optional(),
+  /** Resident memory of one inference process above which it is replaced. */
+  hostMiB: whole(64, 1024 * 1024, 'MiB').optional(),
+  /** For all loaded models together. */
+  modelsMiB: whole(8, 1024 * 1024, 'MiB').optional(),
+  runLimitMs: whole(100, 3_600_000, 'ms').default(10_000),
 })
 export type Config = z.infer<typeof Config>
 
@@ -76,12 +104,23 @@ const FLAG: Readonly<Record<keyof Config, string>> = {
   username: 'username',
   passwordFile: 'password-file',
   root: 'root',
+  mqttVersion: 'mqtt-version',
+  homeAssistant: 'home-assistant',
   logLevel: 'log-level',
   payloadKiB: 'payload-kib',
   outboxMiB: 'outbox-mib',
   queueFrames: 'queue-frames',
   queueMiB: 'queue-mib',
+  cacheMiB: 'cache-mib',
+  publisherKeys: 'publisher-keys',
+  trustPublisher: 'trust-publisher',
   threads: 'threads',
+  hosts: 'hosts',
+  providers: 'providers',
+  gpu: 'gpu',
+  hostMiB: 'host-mib',
+  modelsMiB: 'models-mib',
+  runLimitMs: 'run-limit-ms',
 }
 
 const variableOf = (flag: string): string => `BRAMBLE_${flag.toUpperCase().replaceAll('-', '_')}`
@@ -115,3 +154,12 @@ function contradictions({ device, mqttUrl, username, passwordFile }: Config): st
     faults.push('--password-file: only with --device; an enrolled board uses its credential')
   return faults
 }
+
+/** What the inference host takes from the settings, the use of the cores apart. */
+export const hostSettings = ({ providers, gpu, hostMiB, modelsMiB, runLimitMs }: Config) => ({
+  limitMs: runLimitMs,
+  ...(providers && { providers }),
+  ...(gpu !== undefined && { gpu }),
+  ...(hostMiB !== undefined && { ceilingMiB: hostMiB }),
+  ...(modelsMiB !== undefined && { budgetMiB: modelsMiB }),
+})

@@ -1,17 +1,20 @@
 // The working parts of an agent, wired: frames in, answers and receipts out. No network of its own and no clock of its
 // own, so that a test or a simulator can run it as it is.
 import type { Logger } from 'pino'
-import { formatTopic } from '../broker/protocol/topics.ts'
+import { formatTopic, ownTopics } from '../broker/protocol/topics.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
 import type { Clock } from './clock.ts'
-import { type Answers, createAnswers } from './frames/answers.ts'
+import { type Answers, createAnswers, type Energy } from './frames/answers.ts'
 import { createIntake, type Intake } from './frames/intake.ts'
+import { createPace } from './frames/pace.ts'
 import { createQueue, type QueueLimits } from './frames/queue.ts'
 import type { Serving } from './frames/serving.ts'
+import { createSuspects, type Suspects } from './frames/suspects.ts'
 import { createTally, type Tally } from './frames/tally.ts'
 import { createWork, type Job, type Work } from './frames/work.ts'
 import type { Buffer } from './outbox/buffer.ts'
 import { type Commits, createCommits } from './outbox/commits.ts'
+import { createReplies, type SendReply } from './outbox/replies.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 
 export interface Core {
@@ -20,6 +23,7 @@ export interface Core {
   readonly commits: Commits
   readonly outbox: Outbox
   readonly tally: Tally
+  readonly suspects: Pick<Suspects, 'count'>
 }
 
 export interface CoreOptions {
@@ -30,34 +34,59 @@ export interface CoreOptions {
   readonly limits: QueueLimits & { readonly payloadBytes: number }
   readonly buffer: Buffer
   readonly host: Pick<InferenceHost, 'run'>
+  /** How many runs the host should have at once. */
+  readonly window?: () => number
+  /** Milliseconds of pause between runs; Infinity: no work until the board has cooled down. */
+  readonly slow?: () => number
+  readonly energy?: (cpuMs: number) => Energy | undefined
   readonly serving: Pick<Serving, 'find' | 'names' | 'fault'>
   /** Names the process and runtime in receipts, once the host has told what it runs on. */
   readonly origin: () => number | undefined
   readonly publish: (topic: string, payload: string) => Promise<void>
+  /** Where the link may speak MQTT 5. */
+  readonly reply?: SendReply
+  /** A frame of a stream was run and answered. */
+  readonly seen?: (job: Job) => void
   readonly clock: Clock
   readonly newId: () => string
   readonly log: Logger
 }
+
+/** One run under way, one decoded, one decoding. */
+const ONE_PROCESS = 3
 
 export function createCore(options: CoreOptions): Core {
   const { device, root, receipts, limits, buffer, clock, newId, log } = options
   const { now } = clock
   const tally = createTally()
   // Commits and outbox know each other: what is written is published, what was published is noted.
-  const commits: Commits = createCommits({ buffer, clock, log, onWritten: () => outbox.wake() })
+  const commits: Commits = createCommits({ buffer, clock, log, onWritten: (_, made) => outbox.wake(made) })
   const outbox: Outbox = createOutbox({
     buffer,
     commits,
     clock,
     log,
     publish: options.publish,
+    ...(options.reply && { replies: createReplies({ send: options.reply, own: ownTopics(device, root), log }) }),
     topicOf: ({ model, task }) =>
       formatTopic({ kind: 'device-out', device, model, ...(task !== null && { task }) }, root),
     ...(receipts && { receiptsTopic: formatTopic({ kind: 'receipts', device }, root) }),
   })
   const origin = receipts ? options.origin : () => undefined
-  const answers: Answers = createAnswers({ device, now, newId, tally, add: commits.add, origin })
-  const work = createWork({ queue: createQueue<Job>(limits), host: options.host, answers, tally, now })
+  const answers: Answers = createAnswers({
+    device,
+    now,
+    newId,
+    tally,
+    add: outbox.take,
+    origin,
+    energy: options.energy,
+  })
+  const { window = () => ONE_PROCESS, slow = () => 0, seen, host } = options
+  const pace = createPace(clock.elapsed)
+  const suspects = createSuspects({ table: buffer.poison, now, log })
+  const queue = createQueue<Job>(limits, pace)
+  const work = createWork({ queue, pace, host, answers, tally, suspects, clock, window, slow, seen })
   const intake = createIntake({
     root,
     payloadBytes: limits.payloadBytes,
@@ -69,8 +98,8 @@ export function createCore(options: CoreOptions): Core {
     buffer,
     commits,
     outbox,
-    now,
+    clock,
     log,
   })
-  return { intake, work, commits, outbox, tally }
+  return { intake, work, commits, outbox, tally, suspects }
 }

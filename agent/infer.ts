@@ -6,7 +6,8 @@ import { parseFrame } from '../broker/protocol/envelope.ts'
 import type { Prediction } from '../broker/protocol/messages.ts'
 import { nameOf, readCatalog } from '../models/catalog.ts'
 import { createHost } from '../models/runtime/host.ts'
-import type { Config } from './config.ts'
+import { defaultCores } from './choice.ts'
+import { type Config, hostSettings } from './config.ts'
 
 export class InferError extends Error {
   override readonly name = 'InferError'
@@ -44,7 +45,7 @@ export async function inferFile(
   })
   const parsed = parseFrame(payload)
   const frame = parsed.ok ? parsed.frame : { contentType: 'application/octet-stream', data: payload }
-  const host = createHost({ log, intraOpThreads: config.threads })
+  const host = createHost({ log, ...hostSettings(config), intraOpThreads: config.threads ?? defaultCores().threads })
   try {
     const startedAt = now()
     await host.load(pkg)

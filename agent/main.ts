@@ -12,6 +12,7 @@ const FORCED_EXIT_MS = 5_000
 
 /** Errors that explain themselves: their message is for the person, their stack is not. */
 const EXPLAINED: ReadonlySet<string> = new Set([
+  'BenchError',
   'BufferError',
   'CatalogError',
   'ConfigError',
@@ -24,6 +25,7 @@ const EXPLAINED: ReadonlySet<string> = new Set([
   'MembershipError',
   'PrivateFileError',
   'ServingError',
+  'TrustError',
 ])
 
 const common = {
@@ -33,7 +35,13 @@ const common = {
 
 const running = {
   models: { type: 'string', description: 'Folder of model packages' },
-  threads: { type: 'string', description: 'Threads per inference (1)' },
+  threads: { type: 'string', description: 'Threads of the first inference process (as `bench` chose)' },
+  hosts: { type: 'string', description: 'Inference processes side by side (as `bench` chose)' },
+  providers: { type: 'string', description: 'auto, or tensorrt, cuda, cpu in order of preference (auto)' },
+  gpu: { type: 'string', description: 'Number of the GPU, with cuda or tensorrt (0)' },
+  'host-mib': { type: 'string', description: 'Memory of an inference process above which it is replaced (half)' },
+  'models-mib': { type: 'string', description: 'Memory for loaded models; the least used make way (half of the rest)' },
+  'run-limit-ms': { type: 'string', description: 'A run longer than this is killed (10000)' },
 } satisfies ArgsDef
 
 const known = (args: Readonly<Record<string, unknown>>, defs: ArgsDef): Config => {
@@ -91,11 +99,16 @@ const runArgs = {
   device: { type: 'string', description: 'Work under this id without a console (with --mqtt-url)' },
   username: { type: 'string', description: 'With --device: MQTT user (the device id)' },
   'password-file': { type: 'string', description: 'With --device: file with the MQTT password' },
+  'mqtt-version': { type: 'string', description: 'auto, 4 (3.1.1) or 5 (auto: 5 where the broker speaks it)' },
+  'home-assistant': { type: 'boolean', description: 'Announce this board to Home Assistant (no)' },
   root: { type: 'string', description: 'With --device: first levels of every topic (bramble/1)' },
   'payload-kib': { type: 'string', description: 'Largest frame that is taken (1024)' },
   'outbox-mib': { type: 'string', description: 'Disk for answers not yet acknowledged (256)' },
   'queue-frames': { type: 'string', description: 'Frames that may wait per model (64)' },
   'queue-mib': { type: 'string', description: 'Memory for frames that wait, per model (16)' },
+  'cache-mib': { type: 'string', description: 'Disk for models that the console sends (1024)' },
+  'publisher-keys': { type: 'string', description: 'File of ID:KEY lines: only models signed by these run here' },
+  'trust-publisher': { type: 'string', description: 'The same, ID:KEY separated by commas' },
 } satisfies ArgsDef
 
 const run = defineCommand({
@@ -104,17 +117,18 @@ const run = defineCommand({
   run: ({ args }) =>
     explained(async () => {
       const config = known(args, runArgs)
-      const load = () => Promise.all([import('./logger.ts'), import('./run.ts')])
+      const load = () => Promise.all([import('./logger.ts'), import('./run.ts'), import('./hosting.ts')])
       openDataFolder(config.data)
       await becomeLean(process.env, join(config.data, 'code'), load)
-      const [{ openLog }, { startAgent }] = await load()
-      const { log, flush } = openLog(config.logLevel)
+      const [{ openLog }, { startAgent }, { openHost }] = await load()
+      const { log, ring, flush } = openLog(config.logLevel)
       process.once('exit', flush)
       const stopped = Promise.withResolvers<NodeJS.Signals>()
       // A signal while it starts ends it as it is: it has taken nothing in that only this process knows.
       let onSignal: (signal: NodeJS.Signals) => void = () => process.exit(0)
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => onSignal(signal))
-      const agent = await startAgent(config, log, versionOf())
+      const { env, pid } = process
+      const agent = await startAgent(config, log, versionOf(), { env, pid, logLines: ring.lines, openHost })
       onSignal = stopped.resolve
       log.info({ signal: await stopped.promise }, 'stopping')
       setTimeout(() => process.exit(1), FORCED_EXIT_MS)
@@ -144,6 +158,69 @@ const infer = defineCommand({
     }),
 })
 
+const benchArgs = {
+  ...common,
+  models: running.models,
+  serve: { type: 'string', description: 'Only these models, ids separated by commas (all)' },
+  providers: running.providers,
+  gpu: running.gpu,
+  seconds: { type: 'string', default: '3', description: 'Seconds per model and way' },
+  json: { type: 'boolean', description: 'Print one JSON object' },
+} satisfies ArgsDef
+
+const bench = defineCommand({
+  meta: { name: 'bench', description: 'Find out how this board is fastest, and keep it for run.' },
+  args: benchArgs,
+  run: ({ args }) =>
+    explained(async () => {
+      const { seconds: text, json, ...rest } = args
+      const seconds = Number(text)
+      if (!(seconds > 0 && seconds <= 600)) throw new ConfigError(['--seconds: must be a number from 0 to 600'])
+      const config = known(rest, benchArgs)
+      const [{ openLog }, { runBench }, { describeBench }] = await Promise.all([
+        import('./logger.ts'),
+        import('./bench.ts'),
+        import('./bench/telling.ts'),
+      ])
+      openDataFolder(config.data)
+      const { log } = openLog(args['log-level'] === undefined ? 'silent' : config.logLevel)
+      const elapsed = performance.now.bind(performance)
+      const progress = (line: string): void => void process.stderr.write(`${line}\n`)
+      const report = await runBench({ config, log, seconds, now: Date.now, elapsed, progress })
+      console.log(json ? JSON.stringify(report) : describeBench(report))
+    }),
+})
+
+const doctorArgs = {
+  ...common,
+  ...running,
+  serve: { type: 'string', description: 'Only these models, ids separated by commas (all)' },
+  'mqtt-url': { type: 'string', description: "Broker, instead of the credential's" },
+  device: { type: 'string', description: 'Examine the way without a console (with --mqtt-url)' },
+  username: { type: 'string', description: 'With --device: MQTT user (the device id)' },
+  'password-file': { type: 'string', description: 'With --device: file with the MQTT password' },
+  json: { type: 'boolean', description: 'Print one JSON object' },
+} satisfies ArgsDef
+
+const doctor = defineCommand({
+  meta: {
+    name: 'doctor',
+    description:
+      'Say what is well here and what is not. Exit code 0: nothing failed; 1: something did; 2: it could not look.',
+  },
+  args: doctorArgs,
+  run: ({ args }) =>
+    explained(async () => {
+      const config = known(args, doctorArgs)
+      const [{ openLog }, { runDoctor }] = await Promise.all([import('./logger.ts'), import('./doctor.ts')])
+      const { log } = openLog(args['log-level'] === undefined ? 'silent' : config.logLevel)
+      const colours = process.stdout.isTTY && process.env['NO_COLOR'] === undefined
+      const failed = await runDoctor({ config, version: versionOf(), log, json: args.json === true, colours })
+      // Not exitCode: a connection that hangs would keep a page waiting that is printed.
+      process.exit(failed ? 1 : 0)
+    }),
+})
+
 const versionOf = (): string => {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
   return String(version)
@@ -156,6 +233,6 @@ await runMain(
       version: versionOf(),
       description: 'Answers frames over MQTT with quantized ONNX models.',
     },
-    subCommands: { enroll, run, infer },
+    subCommands: { enroll, run, infer, bench, doctor },
   }),
 )

@@ -37,10 +37,13 @@ interface Options {
 
 export function openMembership(options: Options): Membership {
   const { device, mqttUrl } = options.config
-  return device !== undefined && mqttUrl !== undefined ? plain(options.config, device, mqttUrl) : enrolled(options)
+  return device !== undefined && mqttUrl !== undefined
+    ? plainMembership(options.config, device, mqttUrl)
+    : enrolled(options)
 }
 
-function plain({ root, username, passwordFile }: Config, device: string, url: string): Membership {
+/** Throws MembershipError when the password file cannot be read. */
+export function plainMembership({ root, username, passwordFile }: Config, device: string, url: string): Membership {
   const login = {
     username: username ?? device,
     ...(passwordFile !== undefined && { password: passwordIn(passwordFile) }),

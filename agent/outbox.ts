@@ -4,45 +4,58 @@ import type { Clock } from './clock.ts'
 import { createBatchSender, RESEND_MS } from './outbox/batch-sender.ts'
 import type { Buffer } from './outbox/buffer.ts'
 import type { StoredRow } from './outbox/buffer-statements.ts'
+import type { Answer } from './outbox/buffer-write.ts'
 import type { Commits } from './outbox/commits.ts'
 import { createRecent } from './outbox/recent.ts'
+import type { Replies, Reply } from './outbox/replies.ts'
 import { createResultSender, type Line } from './outbox/result-sender.ts'
 
 export interface Outbox {
-  /** Something new was committed. */
-  wake(): void
+  /** An answer, to be kept and published; what need not be kept is written to the card only if it cannot be sent now. */
+  take(answer: Answer): void
+  /** Something was committed: `made` are the new answers. */
+  wake(made?: readonly Answer[]): void
   /** The link is up: what is not known to have arrived goes out again. */
   connected(): void
   disconnected(): void
   /** The console's cumulative ack. */
   acknowledged(upTo: number): void
-  /** A task id came again: its stored answer is published once more. */
-  again(seq: number): void
+  /** A task id came again: its stored answer is published once more, also where this sender listens. */
+  again(seq: number, reply?: Reply): void
   /** Resolves when no answer waits to be published; batches may still wait for their ack. */
   published(): Promise<void>
   close(): void
 }
 
+/** A publish that fails usually means that the connection is gone. Where no new one follows, it was refused by itself. */
+const RETRY_MS = 5_000
+
 interface Options {
   readonly buffer: Buffer
-  readonly commits: Pick<Commits, 'settle' | 'acknowledge'>
+  readonly commits: Pick<Commits, 'add' | 'settle' | 'acknowledge' | 'failing'>
   readonly clock: Clock
   readonly log: Logger
   /** QoS 1; rejects when the link is down or goes down. */
   readonly publish: (topic: string, payload: string) => Promise<void>
-  readonly topicOf: (row: StoredRow) => string
+  readonly topicOf: (row: Pick<StoredRow, 'model' | 'task'>) => string
+  readonly replies?: Replies
   /** Where batches go; absent without a console, and then PUBACK is the ack. */
   readonly receiptsTopic?: string
 }
 
-export function createOutbox({ buffer, commits, clock, log, publish, topicOf, receiptsTopic }: Options): Outbox {
+export function createOutbox(options: Options): Outbox {
+  const { buffer, commits, clock, log, publish, replies, topicOf, receiptsTopic } = options
   const arrived = createRecent(RESEND_MS)
+  let connected = false
+  let stopRetry: (() => void) | undefined
   const line: Line = {
     up: false,
     publish,
     lost(error) {
-      if (line.up) log.debug({ err: error }, 'publishing stopped until the next connection')
+      if (!line.up) return
+      log.debug({ err: error }, 'publishing stopped for a while')
       line.up = false
+      stopRetry = clock.after(RETRY_MS, resume)
     },
   }
   const results = createResultSender({ buffer, commits, clock, line, topicOf, arrived })
@@ -51,20 +64,44 @@ export function createOutbox({ buffer, commits, clock, log, publish, topicOf, re
       ? undefined
       : createBatchSender({ buffer, results, clock, line, topic: receiptsTopic, arrived })
 
-  function wake(): void {
+  let lost = 0
+  /** Where nothing can be written, what speaks only about this moment ends here. */
+  function keep(answer: Answer): void {
+    const hasRoom = !commits.failing() && !buffer.full()
+    if (hasRoom || !isFleeting(answer)) commits.add(answer)
+    else if (lost++ === 0) log.warn('samples and refusals are lost: there is no connection, and no room to keep them')
+  }
+
+  function wake(made: readonly Answer[] = []): void {
+    for (const answer of made) replies?.send(answer)
     results.pump()
     batches?.pump()
   }
 
+  function resume(): void {
+    stopRetry?.()
+    if (!connected) return
+    line.up = true
+    batches?.restart()
+    wake()
+  }
+
   return {
+    take(answer) {
+      const topic = topicOf({ model: answer.model, task: answer.task ?? null })
+      const isSent = isFleeting(answer) && results.trySend(topic, answer.payload, () => keep(answer))
+      if (isSent) replies?.send(answer)
+      else keep(answer)
+    },
     wake,
     connected() {
-      line.up = true
-      batches?.restart()
-      wake()
+      connected = true
+      resume()
     },
     disconnected() {
+      connected = false
       line.up = false
+      stopRetry?.()
     },
     acknowledged(upTo) {
       if (upTo > buffer.lastSeq()) {
@@ -74,8 +111,20 @@ export function createOutbox({ buffer, commits, clock, log, publish, topicOf, re
       batches?.acknowledged(upTo)
       commits.acknowledge(upTo)
     },
-    again: results.again,
+    again(seq, reply) {
+      results.again(seq)
+      if (reply) replies?.send(reply)
+    },
     published: results.published,
-    close: () => batches?.close(),
+    close() {
+      stopRetry?.()
+      batches?.close()
+    },
   }
 }
+
+/**
+ * A sample, or a refusal that speaks about this moment: nobody was promised it, and a camera's answers would wear a card out
+ * within months (12 KiB each at 20 a second is 21 GB a day). What earns a receipt or is remembered is always kept first.
+ */
+const isFleeting = ({ kind, remember }: Answer): boolean => kind !== 'task' && !remember

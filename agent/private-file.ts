@@ -9,6 +9,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -26,7 +27,17 @@ export class PrivateFileError extends Error {
   }
 }
 
-const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'
+const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
+const isMissing = (error: unknown): boolean => codeOf(error) === 'ENOENT'
+
+/** Why a disk takes nothing, and what to do; undefined when it is not the disk. */
+const DISK_FAULTS: Readonly<Record<string, string>> = {
+  EROFS: 'its disk is read-only; look at the card (dmesg), then mount it for writing',
+  ENOSPC: 'its disk is full; make room',
+  EDQUOT: "this user's share of the disk is full; make room",
+  EIO: 'its disk reports errors; look at the card (dmesg)',
+}
+const diskFault = (error: unknown): string | undefined => DISK_FAULTS[String(codeOf(error))]
 
 /** The data folder, made 0700; refused with one sentence when it cannot be written. */
 export function openDataFolder(folder: string): void {
@@ -37,7 +48,7 @@ export function openDataFolder(folder: string): void {
   } catch (error) {
     throw new PrivateFileError(
       'not-writable',
-      `${folder} cannot be written: give it to this user, or choose another folder with --data`,
+      `${folder} cannot be written: ${diskFault(error) ?? 'give it to this user, or choose another folder with --data'}`,
       error,
     )
   }
@@ -71,9 +82,16 @@ export function createPrivate(file: string, text: string): boolean {
     withTemporary(file, text, (temporary) => linkSync(temporary, file))
     return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    if (codeOf(error) === 'EEXIST') return false
     throw error
   }
+}
+
+const TEMPORARY = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** Removes what a kill in the middle of a write left in `folder`. Only while nobody writes there. */
+export function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder)) if (TEMPORARY.test(name)) rmSync(join(folder, name), { force: true })
 }
 
 function withTemporary(file: string, text: string, place: (temporary: string) => void): void {
@@ -82,6 +100,10 @@ function withTemporary(file: string, text: string, place: (temporary: string) =>
     writeFileSync(temporary, text, { mode: 0o600, flag: 'wx', flush: true })
     place(temporary)
     syncFolder(dirname(file))
+  } catch (error) {
+    const fault = diskFault(error)
+    if (fault === undefined) throw error
+    throw new PrivateFileError('not-writable', `${file} cannot be written: ${fault}`, error)
   } finally {
     rmSync(temporary, { force: true })
   }

@@ -3,21 +3,28 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { connectLink, type Link } from '../broker/link.ts'
-import { filters } from '../broker/protocol/topics.ts'
-import { readCatalog } from '../models/catalog.ts'
-import { createHost, type InferenceHost } from '../models/runtime/host.ts'
-import { systemClock } from './clock.ts'
+import type { Link } from '../broker/link.ts'
+import type { Runtime } from '../broker/protocol/messages.ts'
+import type { ModelPackage } from '../models/catalog.ts'
+import type { InferenceHost } from '../models/runtime/host.ts'
+import type { Choice } from './choice.ts'
+import { createSteady, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type Core, createCore } from './core.ts'
 import { createServing, type Serving } from './frames/serving.ts'
+import { hostFault, type openHost } from './hosting.ts'
 import { openIdentity } from './membership/identity.ts'
 import { type Membership, openMembership } from './membership.ts'
+import { createNeighbours, type Neighbours } from './neighbours.ts'
 import { type Buffer, openBuffer } from './outbox/buffer.ts'
+import { noticesOf } from './outbox/set-aside.ts'
 import { infoOf } from './presence/info.ts'
-import { createReadings } from './presence/readings.ts'
-import { readBoard } from './presence/vitals.ts'
-import { createPresence, lastWill, type Presence } from './presence.ts'
+import { createReadings, createVitals } from './presence/readings.ts'
+import { openSenses, type Senses } from './presence/senses.ts'
+import { type Board, readBoard } from './presence/vitals.ts'
+import { createPresence, type Presence } from './presence.ts'
+import { openSupply, readFolder, type Supply } from './supply.ts'
+import { openLink, voiceOf } from './voice.ts'
 
 const MIB = 1024 * 1024
 /** SIGTERM to exit takes 5 s at most: the work, then the last answers, then the goodbye. */
@@ -25,6 +32,14 @@ const DRAIN_MS = 2_500
 const PUBLISH_MS = 750
 const GOODBYE_MS = 250
 const LINK_MS = 500
+
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly pid: number
+  /** The last lines of the log, oldest first. */
+  readonly logLines: () => readonly string[]
+  readonly openHost: typeof openHost
+}
 
 export interface Agent {
   /** Stops taking work, finishes what it holds within seconds, says goodbye. */
@@ -37,23 +52,40 @@ const sleepUntil = (ms: number, signal: AbortSignal): Promise<void> =>
   })
 
 /** Resolves once the board serves. Rejects with an error that says what to do: key, credential, models, outbox. */
-export async function startAgent(config: Config, log: Logger, version: string): Promise<Agent> {
+export async function startAgent(
+  config: Config,
+  log: Logger,
+  version: string,
+  surroundings: Surroundings,
+): Promise<Agent> {
   const { now } = systemClock
   const identity = openIdentity(config.data)
   const membership = openMembership({ config, identity, now, sleep: sleepUntil, log })
   await membership.renewal?.check()
-  const catalog = await readCatalog(config.models)
+  const folder = await readFolder(config, membership, log)
   const buffer = openBuffer({
-    file: join(config.data, 'buffer.db'),
+    file: bufferFile(config),
     device: membership.device,
     privateKey: identity.privateKey,
     capBytes: config.outboxMiB * MIB,
-    now,
+    now: createSteady(systemClock),
+    onDamage: endWith(log),
   })
   if (buffer.setAside) log.error(buffer.setAside, 'the outbox could not be used and was set aside; a new one begins')
-  const host = createHost({ log, intraOpThreads: config.threads })
-  const serving = createServing({ catalog, host, log, ...(config.serve && { only: config.serve }) })
-  return connect({ config, log, version, boot: randomUUID(), membership, buffer, host, serving })
+  const { host, cores } = surroundings.openHost(config, log)
+  const serving = createServing({ host, log })
+  const boot = randomUUID()
+  return connect({ config, log, version, boot, membership, buffer, folder, host, cores, serving, surroundings })
+}
+
+const bufferFile = ({ data }: Config): string => join(data, 'buffer.db')
+
+/** Wherever damage is met, also in a handler that goes on after errors: this process ends, the next one looks at the file. */
+const endWith = (log: Logger) => (error: Error) => {
+  log.fatal({ err: error }, error.message)
+  setImmediate(() => {
+    throw error
+  })
 }
 
 interface Opened {
@@ -64,21 +96,36 @@ interface Opened {
   readonly boot: string
   readonly membership: Membership
   readonly buffer: Buffer
+  /** The packages of the model folder. */
+  readonly folder: readonly ModelPackage[]
   readonly host: InferenceHost
+  readonly cores: Choice
   readonly serving: Serving
+  readonly surroundings: Surroundings
 }
 
 interface Connected extends Opened {
   readonly core: Core
   readonly link: Link
   readonly presence: Presence
+  readonly supply: Supply
+  readonly senses: Senses
+  readonly neighbours: Neighbours
 }
 
 /** The broker sees the board while its models load; frames that come meanwhile wait in the queue. */
 async function connect(opened: Opened): Promise<Agent> {
-  const { membership, buffer, host, log } = opened
+  const { membership, host, log } = opened
   const { device, root, renewal } = membership
   let origin: number | undefined
+  let told: Presence | undefined
+  const senses = await openSenses({
+    folder: opened.config.data,
+    clock: systemClock,
+    skewMs: () => supply.packages?.skewMs(),
+    changed: () => void told?.beat(),
+    log,
+  })
   const core = createCore({
     ...opened,
     device,
@@ -86,26 +133,46 @@ async function connect(opened: Opened): Promise<Agent> {
     receipts: renewal !== undefined,
     limits: limitsOf(opened.config),
     origin: () => origin,
-    publish: (topic, payload) => link.publish(topic, payload, { qos: 1 }),
+    ...voiceOf(() => link),
+    seen: (job) => neighbours.seen(job),
     clock: systemClock,
     newId: randomUUID,
+    window: () => host.window,
+    slow: senses.slow,
+    energy: senses.energy.of,
   })
-  const link = openLink(membership, log)
-  const { now } = systemClock
+  let announce: (() => Promise<void>) | undefined
+  const supply = openSupply({ ...opened, work: core.work, changed: () => void announce?.() })
+  await supply.open()
+  const link = openLink(membership, opened.config, log)
   const ready = (): boolean => origin !== undefined
-  const heartbeat = createReadings({ ...core, buffer, host, ready, now, rssBytes: process.memoryUsage.rss })
-  const presence = createPresence({ device, root, publish: link.publish, heartbeat, clock: systemClock, log })
-  const connected = { ...opened, core, link, presence }
+  const sources = { ...opened, ...core, senses, ready, clock: systemClock, rssBytes: process.memoryUsage.rss }
+  const [heartbeat, vitals] = [createReadings(sources), createVitals({ ...sources, now: systemClock.now })]
+  const presence = createPresence({ device, root, publish: link.publish, heartbeat, vitals, clock: systemClock, log })
+  told = presence
+  const neighbours = createNeighbours({
+    ...opened,
+    ...membership,
+    ...opened.surroundings,
+    core,
+    link,
+    senses,
+    vitals,
+    packages: supply.packages,
+  })
+  const connected = { ...opened, core, link, presence, supply, senses, neighbours }
   listen(connected)
-  const renewing = new AbortController()
-  const renewed = renewal?.run(renewing.signal)
+  const leaving = new AbortController()
+  const renewed = renewal?.run(leaving.signal)
   origin = await load(connected)
-  await serve(connected)
+  announce = await serve(connected)
+  const supplied = supply.run(leaving.signal)
   return {
     async close() {
-      renewing.abort()
+      leaving.abort()
       await renewed
       await stop(connected)
+      await supplied
     },
   }
 }
@@ -116,21 +183,15 @@ const limitsOf = ({ queueFrames, queueMiB, payloadKiB }: Config) => ({
   payloadBytes: payloadKiB * 1024,
 })
 
-const openLink = ({ device, root, url, login }: Membership, log: Logger): Link =>
-  connectLink({
-    url,
-    clientId: device,
-    ...login,
-    will: lastWill(device, root),
-    subscriptions: filters.deviceInput(device, root),
-    log,
+function listen({ link, core, presence, membership, supply, neighbours }: Connected): void {
+  link.onMessage((topic, payload, retain, meta) => {
+    if (!neighbours.receive(topic, payload, retain)) core.intake.receive(topic, payload, retain, meta)
   })
-
-function listen({ link, core, presence, membership }: Connected): void {
-  link.onMessage((topic, payload, retain) => core.intake.receive(topic, payload, retain))
   link.onConnect(() => {
     core.outbox.connected()
     void presence.connected()
+    supply.connected()
+    neighbours.connected()
   })
   link.onDisconnect(() => core.outbox.disconnected())
   link.onRefused(({ code }) => {
@@ -139,24 +200,75 @@ function listen({ link, core, presence, membership }: Connected): void {
 }
 
 /** The number under which receipts name this process and what it runs on. */
-async function load({ serving, host, buffer, boot }: Connected): Promise<number> {
-  await serving.load()
+async function load(connected: Connected): Promise<number> {
+  const { supply, host, buffer, boot } = connected
+  await hostStarted(connected)
+  await supply.load()
   return buffer.origin(boot, await host.runtime())
 }
 
-async function serve({ config, version, boot, membership, host, serving, core, presence, log }: Connected) {
+/** A board that can run no model stays up and says why: its owner may be far away, and an update may cure it. */
+async function hostStarted(connected: Connected): Promise<void> {
+  const { host, serving, folder, core, supply, log } = connected
+  const fault = await hostFault(host)
+  if (!fault) return
+  log.error({ code: fault.code }, fault.message)
+  for (const { manifest } of folder) serving.failed(manifest.id, fault.message)
+  core.work.start()
+  await announcer(connected, NO_RUNTIME, await readBoard(), [fault.message])()
+  await host.ready()
+  log.info('the inference process starts after all')
+  await supply.open()
+}
+
+/** Answers what says all of it again once something has changed. */
+async function serve(connected: Connected): Promise<() => Promise<void>> {
+  const { membership, host, cores, serving, core, log } = connected
   core.work.start()
   const { device, name } = membership
   const [runtime, board] = await Promise.all([host.runtime(), readBoard()])
-  const limits = { payloadBytes: config.payloadKiB * 1024, queuedFrames: config.queueFrames }
-  const models = serving.served()
-  const at = systemClock.now()
-  await presence.ready(infoOf({ device, name, boot, at, version, board, runtime, models, limits }))
-  log.info({ device, name, models: serving.names(), runtime }, 'serving')
+  const announce = announcer(connected, runtime, board)
+  await announce()
+  log.info({ device, name, models: serving.names(), runtime, cores }, 'serving')
+  return announce
 }
 
-async function stop({ core, presence, link, host, buffer, log }: Connected): Promise<void> {
+/** Of a board on which nothing can be run. */
+const NO_RUNTIME: Runtime = { ort: 'none', provider: 'none', cpu: process.arch, decoder: 'none', flags: [] }
+
+/** Says the birth message as things are at that moment. */
+function announcer(connected: Connected, runtime: Runtime, board: Board, faults: readonly string[] = []) {
+  const { config, version, boot, membership, host, cores, serving, supply, presence, neighbours } = connected
+  const { device, name } = membership
+  const limits = { payloadBytes: config.payloadKiB * 1024, queuedFrames: config.queueFrames }
+  const notices = [...faults, ...noticesOf(bufferFile(config))]
+  return (): Promise<void> => {
+    const [at, models, packages] = [systemClock.now(), serving.served(), supply.states()]
+    const provider = host.provider()
+    const info = infoOf({
+      device,
+      name,
+      boot,
+      at,
+      version,
+      board,
+      runtime,
+      models,
+      packages,
+      notices,
+      limits,
+      provider,
+      hosts: cores,
+    })
+    neighbours.announced(info)
+    return presence.ready(info)
+  }
+}
+
+async function stop({ core, presence, senses, link, host, buffer, neighbours, log }: Connected): Promise<void> {
   core.intake.stop()
+  // Not waited for: whoever stops a board has little time.
+  void neighbours.stopping()
   await Promise.race([core.work.idle(), wait(DRAIN_MS)])
   core.work.giveUp()
   // What still runs is answered `busy` by the closing host, so that it is leased to another board at once.
@@ -166,6 +278,7 @@ async function stop({ core, presence, link, host, buffer, log }: Connected): Pro
   await Promise.race([core.outbox.published(), wait(PUBLISH_MS)])
   await Promise.race([presence.goodbye(), wait(GOODBYE_MS)])
   presence.close()
+  senses.close()
   await Promise.race([link.close(), wait(LINK_MS)])
   core.outbox.close()
   await hostClosed

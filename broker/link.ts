@@ -1,10 +1,11 @@
-// A connection to an MQTT broker that keeps itself up: any engine that speaks 3.1.1, over TCP, TLS or WebSocket.
+// A connection to an MQTT broker that keeps itself up: any engine that speaks 3.1.1 or 5, over TCP, TLS or WebSocket.
 // It keeps no message: what must survive a lost connection is the caller's (the agent's outbox, the console's tables).
 import { setTimeout as wait } from 'node:timers/promises'
 import { backoffMs } from './link/backoff.ts'
 import { type Connection, openConnection } from './link/connection.ts'
+import { createDialect, type Version } from './link/dialect.ts'
 import { createInbox, type MessageHandler } from './link/inbox.ts'
-import { LINK_LIMITS, LinkError, type LinkOptions, type PublishOptions } from './link/terms.ts'
+import { brokerOf, LINK_LIMITS, LinkError, type LinkOptions, type PublishOptions } from './link/terms.ts'
 
 const PROTOCOLS: ReadonlySet<string> = new Set(['mqtt:', 'mqtts:', 'ws:', 'wss:'])
 
@@ -13,6 +14,8 @@ export interface Link {
   publish(topic: string, payload: string | Uint8Array, options: PublishOptions): Promise<void>
   /** True from the SUBACK on: what is published now can be answered. */
   readonly connected: boolean
+  /** What the present connection speaks: 4 is MQTT 3.1.1. Undefined while there is none. */
+  protocol(): Version | undefined
   /** The one handler; its promise holds back the PUBACK (link/inbox.ts). Register it before the first await. */
   onMessage(handler: MessageHandler): void
   onConnect(listener: () => void): void
@@ -46,8 +49,10 @@ function checkUrl(url: string): void {
 
 /** Throws LinkError `bad-url`; every later trouble is retried with full-jitter back-off until close(). */
 export function connectLink(options: LinkOptions): Link {
-  const { url, log, random = Math.random, now = Date.now, sleep = sleepUntil } = options
-  checkUrl(url)
+  const { log, random = Math.random, sleep = sleepUntil } = options
+  const { now = performance.now.bind(performance), version: wanted = 4 } = options
+  checkUrl(options.url)
+  const url = brokerOf(options.url)
   const limits = { ...LINK_LIMITS, ...options.limits }
   const stop = new AbortController()
   const connectListeners: (() => void)[] = []
@@ -56,6 +61,7 @@ export function connectLink(options: LinkOptions): Link {
   let handler: MessageHandler = (topic) => log.warn({ topic }, 'a message came before anybody listened')
   let connection: Connection | undefined
   let connects = 0
+  const dialect = createDialect(wanted, now)
   const inbox = createInbox((...message) => handler(...message), log, limits)
 
   function refuse(reason: LinkError): void {
@@ -63,26 +69,39 @@ export function connectLink(options: LinkOptions): Link {
     for (const listener of refusedListeners) listener(reason)
   }
 
-  /** One connection from start to end; true when it held long enough to be called a success. */
-  async function connectOnce(): Promise<boolean> {
-    connection = openConnection(options, limits, inbox, refuse)
-    if (!(await connection.ready)) {
-      log.info({ url, reason: (await connection.ended).message }, 'not connected')
-      return false
+  /** From start to end: how it went, and whether the other version of MQTT is to be tried at once. */
+  async function connectOnce(): Promise<'steady' | 'short' | 'again'> {
+    const version = dialect.next()
+    const patienceMs = wanted === 'auto' && version === 5 ? limits.trialMs : limits.connectMs
+    let answered = false
+    const understood = (): void => {
+      answered = true
+      dialect.understood()
     }
+    connection = openConnection(options, limits, { version, patienceMs }, { inbox, refuse, understood })
+    if (!(await connection.ready)) return missed(await connection.ended, answered)
     const since = now()
     connects += 1
-    log.info({ url }, 'connected')
+    log.info({ url, mqtt: version === 5 ? '5' : '3.1.1' }, 'connected')
     for (const listener of connectListeners) listener()
     const reason = await connection.ended
     log.info({ url, code: reason.code, reason: reason.message }, 'disconnected')
     for (const listener of disconnectListeners) listener(reason)
-    return now() - since >= limits.steadyMs
+    return now() - since >= limits.steadyMs ? 'steady' : 'short'
+  }
+
+  function missed(reason: LinkError, answered: boolean): 'short' | 'again' {
+    const again = !answered && dialect.failed(reason.code)
+    if (reason.code === 'version-refused' && !again) refuse(reason)
+    log.info({ url, reason: reason.message, ...(again && { next: 'another version of MQTT' }) }, 'not connected')
+    return again ? 'again' : 'short'
   }
 
   async function run(): Promise<void> {
     for (let failures = 0; !stop.signal.aborted; failures += 1) {
-      if (await connectOnce()) failures = 0
+      let ended = await connectOnce()
+      if (ended === 'again' && !stop.signal.aborted) ended = await connectOnce()
+      if (ended === 'steady') failures = 0
       if (!stop.signal.aborted) await sleep(backoffMs(failures, limits.backoff, random), stop.signal)
     }
   }
@@ -97,6 +116,7 @@ export function connectLink(options: LinkOptions): Link {
     get connected() {
       return connection?.up ?? false
     },
+    protocol: () => (connection?.up ? connection.version : undefined),
     onMessage(next) {
       handler = next
     },

@@ -5,7 +5,11 @@ import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Logger } from 'pino'
+import { MAX_RELEASE_BYTES } from './registry/publishing.ts'
 import { type Env, refuse } from './routes/answers.ts'
+import { type BoardDesk, boardRoutes } from './routes/boards.ts'
+import { type DesiredDesk, desiredRoutes } from './routes/desired.ts'
+import { type CommandDesk, commandRoutes } from './routes/commands.ts'
 import { type DeviceDesk, deviceRoutes } from './routes/devices.ts'
 import { type EnrolDesk, enrolRoutes } from './routes/enroll.ts'
 import { type EnrollmentDesk, enrollmentRoutes } from './routes/enrollments.ts'
@@ -16,6 +20,7 @@ import { type OverviewDesk, overviewRoutes } from './routes/overview.ts'
 import { pageRoutes } from './routes/page.ts'
 import { type PayoutDesk, payoutRoutes } from './routes/payouts.ts'
 import { type PublicDesk, publicRoutes } from './routes/public.ts'
+import { type ReleaseDesk, releaseRoutes } from './routes/releases.ts'
 import { ledgerRoutes, type RewardDesk, rewardRoutes } from './routes/rewards.ts'
 import { type TaskDesk, taskRoutes } from './routes/tasks.ts'
 
@@ -25,8 +30,12 @@ export interface AppOptions {
   readonly enrol: EnrolDesk
   readonly overview: OverviewDesk
   readonly devices: DeviceDesk
+  readonly commands: CommandDesk
   readonly tasks: TaskDesk
   readonly models: ModelDesk
+  readonly boards: BoardDesk
+  readonly releases: ReleaseDesk
+  readonly desired: DesiredDesk
   readonly rewards: RewardDesk
   readonly payouts: PayoutDesk
   readonly enrollments: EnrollmentDesk
@@ -73,10 +82,24 @@ function guards(app: OpenAPIHono<Env>, options: AppOptions): void {
   const enrolLimit = limitRate({ perMinute: limits.enrolPerMinute, now, addressOf })
   for (const path of ['/enroll', '/enroll/*']) app.use(path, enrolLimit, limitBody(limits.jsonBytes))
   app.use('/api/*', requireBearer(options.guard))
-  for (const part of ['overview', 'devices', 'models', 'rewards', 'ledger', 'payouts', 'enrollments', 'events']) {
+  for (const part of [
+    'overview',
+    'devices',
+    'models',
+    'rewards',
+    'ledger',
+    'payouts',
+    'enrollments',
+    'events',
+    'fleet',
+    'publishers',
+  ]) {
     for (const path of [`/api/${part}`, `/api/${part}/*`]) app.use(path, operatorOnly, limitBody(limits.jsonBytes))
   }
   app.use('/api/tasks', limitBody(limits.frameBytes))
+  for (const path of ['/api/releases', '/api/releases/*']) app.use(path, operatorOnly, limitBody(MAX_RELEASE_BYTES))
+  // A file of a package may be hundreds of MiB: it is counted where it is written, against the size that was signed.
+  app.use('/api/blobs/*', operatorOnly)
 }
 
 function faults(app: OpenAPIHono<Env>, log: Logger): void {
@@ -96,8 +119,12 @@ const routes = (app: OpenAPIHono<Env>, options: AppOptions) =>
     .route('/enroll', enrolRoutes(options.enrol))
     .route('/api/overview', overviewRoutes(options.overview))
     .route('/api/devices', deviceRoutes(options.devices))
+    .route('/api/devices', commandRoutes(options.commands))
     .route('/api/tasks', taskRoutes(options.tasks))
     .route('/api/models', modelRoutes(options.models))
+    .route('/api', releaseRoutes(options.releases))
+    .route('/api', desiredRoutes(options.desired))
+    .route('/boards', boardRoutes(options.boards))
     .route('/api/rewards', rewardRoutes(options.rewards))
     .route('/api/ledger', ledgerRoutes(options.rewards))
     .route('/api/payouts', payoutRoutes(options.payouts))

@@ -7,8 +7,10 @@ import {
   type AckMessage,
   HeartbeatMessage,
   InfoMessage,
+  ReplyMessage,
   ResultMessage,
   StatusMessage,
+  VitalsMessage,
 } from '../broker/protocol/messages.ts'
 import { formatTopic, parseTopic, type Topic } from '../broker/protocol/topics.ts'
 import { createComplaints } from './complaints.ts'
@@ -27,6 +29,9 @@ export interface Hearers {
   status(device: string, state: StatusMessage, retained: boolean): boolean
   info(device: string, info: InfoMessage): boolean
   heartbeat(device: string, heartbeat: HeartbeatMessage): boolean
+  vitals(device: string, vitals: VitalsMessage): boolean
+  /** A board's answer to the command `id`, `length` characters of JSON. */
+  reply(device: string, id: string, reply: ReplyMessage, length: number): boolean
   /** `task` undefined: an answer on a board's own stream, which the pool has no part in. */
   result(device: string, task: string | undefined, message: ResultMessage, topic: Topic): boolean | Promise<void>
   /** The acknowledgement to send back, if any. */
@@ -94,12 +99,22 @@ export function createBus({ link, root, hearers, log }: BusOptions) {
         if (heartbeat !== undefined && !hearers.heartbeat(device, heartbeat)) strange(device)
         return undefined
       }
+      case 'vitals': {
+        const vitals = parsed(VitalsMessage, Json(payload), device, 'bad-vitals')
+        if (vitals !== undefined && !hearers.vitals(device, vitals)) strange(device)
+        return undefined
+      }
       case 'device-out': {
         const message = parsed(ResultMessage, Json(payload), device, 'bad-result')
         if (message === undefined) return undefined
         const taken = hearers.result(device, topic.task, message, topic)
         if (taken === false) strange(device)
         return typeof taken === 'boolean' ? undefined : taken
+      }
+      case 'reply': {
+        const reply = parsed(ReplyMessage, Json(payload), device, 'bad-reply')
+        if (reply !== undefined && !hearers.reply(device, topic.id, reply, payload.byteLength)) strange(device)
+        return undefined
       }
       case 'receipts':
         return receipts(device, payload)

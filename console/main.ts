@@ -1,4 +1,4 @@
-// `bramble`: up, console, broker, ledger check. Here, and only here, arguments and environment are read, signals
+// `bramble`: up, console, broker, models, ledger check. Here, and only here, arguments and environment are read, signals
 // handled, and the process ended.
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -21,6 +21,7 @@ const EXPLAINED: ReadonlySet<string> = new Set([
   'HttpError',
   'LinkError',
   'LockError',
+  'RegistryError',
   'SecretError',
   'StoreError',
 ])
@@ -164,6 +165,7 @@ await runMain(
       up: upCommand,
       console: consoleCommand,
       broker: async () => (await import('../broker/main.ts')).brokerCommand,
+      models: async () => (await import('./up/models-command.ts')).modelsCommand,
       ledger: defineCommand({
         meta: { name: 'ledger', description: 'The money.' },
         subCommands: { check: checkCommand },

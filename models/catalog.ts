@@ -1,8 +1,9 @@
 // A folder of model packages: every manifest parsed, every file it names checked byte for byte, resolved by id[@version].
-import { createHash } from 'node:crypto'
-import { readdir, readFile, realpath } from 'node:fs/promises'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
+import { digestOfFile } from './file-digest.ts'
 import { type FileRef, type Manifest, readManifest } from './manifest.ts'
+import { faultOfModelFile } from './onnx-external.ts'
 
 export interface ModelPackage {
   readonly manifest: Manifest
@@ -22,6 +23,8 @@ export type CatalogErrorCode =
   | 'outside-folder'
   | 'size-mismatch'
   | 'digest-mismatch'
+  | 'external-data'
+  | 'bad-model'
   | 'bad-labels'
   | 'duplicate'
 
@@ -43,8 +46,8 @@ export interface Catalog {
 /** `id@version`, as answers name their model. */
 export const nameOf = ({ manifest }: Pick<ModelPackage, 'manifest'>): string => `${manifest.id}@${manifest.version}`
 
-/** The bytes of a named file, or a CatalogError: outside the folder, missing, or not the bytes the manifest promises. */
-async function readChecked(folder: string, ref: FileRef): Promise<{ path: string; bytes: Buffer }> {
+/** The path of a named file once it was checked, or a CatalogError: outside the folder, missing, or not the bytes the manifest promises. */
+async function check(folder: string, ref: FileRef): Promise<string> {
   const named = join(folder, ref.path)
   const missing = (cause: unknown): never => {
     throw new CatalogError('missing-file', `${named} is named in model.json but cannot be read`, cause)
@@ -53,13 +56,21 @@ async function readChecked(folder: string, ref: FileRef): Promise<{ path: string
   // Before a byte is read: what lies outside may be anything, and endless.
   if (!path.startsWith((await realpath(folder)) + sep))
     throw new CatalogError('outside-folder', `${named} leads out of its package, to ${path}`)
-  const bytes = await readFile(path).catch(missing)
-  if (bytes.byteLength !== ref.bytes)
-    throw new CatalogError('size-mismatch', `${named} has ${bytes.byteLength} bytes, model.json says ${ref.bytes}`)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const { size } = await stat(path).catch(missing)
+  if (size !== ref.bytes)
+    throw new CatalogError('size-mismatch', `${named} has ${size} bytes, model.json says ${ref.bytes}`)
+  const { sha256 } = await digestOfFile(path, ref.bytes).catch(missing)
   if (sha256 !== ref.sha256)
     throw new CatalogError('digest-mismatch', `${named} has sha256 ${sha256}, model.json says ${ref.sha256}`)
-  return { path, bytes }
+  return path
+}
+
+/** A checked model file that holds all its data itself. */
+async function checkModel(folder: string, ref: FileRef): Promise<string> {
+  const path = await check(folder, ref)
+  const fault = await faultOfModelFile(path)
+  if (fault) throw new CatalogError(fault.code, `${path} ${fault.reason}`)
+  return path
 }
 
 async function readManifestFile(folder: string): Promise<Manifest> {
@@ -77,10 +88,10 @@ async function readManifestFile(folder: string): Promise<Manifest> {
 
 async function readLabels(folder: string, manifest: Manifest): Promise<readonly (string | null)[]> {
   if (!('labels' in manifest)) return []
-  const { path, bytes } = await readChecked(folder, manifest.labels.file)
+  const path = await check(folder, manifest.labels.file)
   let labels: unknown
   try {
-    labels = JSON.parse(bytes.toString('utf8'))
+    labels = JSON.parse(await readFile(path, 'utf8'))
   } catch (cause) {
     throw new CatalogError('bad-labels', `${path} is not JSON`, cause)
   }
@@ -99,9 +110,9 @@ async function readLabels(folder: string, manifest: Manifest): Promise<readonly 
 export async function readPackage(packageFolder: string): Promise<ModelPackage> {
   const folder = resolve(packageFolder)
   const manifest = await readManifestFile(folder)
-  const { path: file } = await readChecked(folder, manifest.file)
-  if (manifest.quantization.fp32) await readChecked(folder, manifest.quantization.fp32)
-  for (const { frame } of manifest.golden) await readChecked(folder, frame)
+  const file = await checkModel(folder, manifest.file)
+  if (manifest.quantization.fp32) await checkModel(folder, manifest.quantization.fp32)
+  for (const { frame } of manifest.golden) await check(folder, frame)
   const labels = await readLabels(folder, manifest)
   return { manifest, folder, file, sha256: manifest.file.sha256, bytes: manifest.file.bytes, labels }
 }
@@ -123,7 +134,7 @@ export function fp32Of(pkg: ModelPackage): ModelPackage | undefined {
 const numbersOf = (version: string): number[] => version.split(/[.-]/, 3).map(Number)
 
 /** By the three numbers; a pre-release comes before its release. */
-function compareVersions(a: string, b: string): number {
+export function compareVersions(a: string, b: string): number {
   const [x, y] = [numbersOf(a), numbersOf(b)]
   const at = x.findIndex((n, i) => n !== y[i])
   if (at >= 0) return (x[at] ?? 0) - (y[at] ?? 0)

@@ -1,5 +1,4 @@
 // Turns what happened to a frame into the answer that is owed for it, and hands it to the buffer.
-import { createHash } from 'node:crypto'
 import type { ErrorCode, ResultError, ResultMessage } from '../../broker/protocol/messages.ts'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import type { RunOutcome } from '../../models/runtime/host.ts'
@@ -13,6 +12,9 @@ export interface Address {
   readonly task?: string
   /** Echoed in the answer: the task id, or the frame's own id. */
   readonly id?: string
+  /** MQTT 5: where else the sender listens, and what it wants to see again there. */
+  readonly responseTopic?: string
+  readonly correlationData?: Uint8Array
 }
 
 export interface Timing {
@@ -22,8 +24,8 @@ export interface Timing {
 }
 
 export interface Answers {
-  /** A run ended, well or not. `input` is the media bytes, which the receipt names by hash. */
-  ran(to: Address, pkg: ModelPackage, input: Uint8Array, outcome: RunOutcome, queueMs: number): void
+  /** A run ended, well or not. `input` is the sha256 of the media bytes, asked for where a receipt names it. */
+  ran(to: Address, pkg: ModelPackage, input: () => string, outcome: RunOutcome, queueMs: number): void
   /** It is not run: `model` names the package when it is known. */
   refused(to: Address, error: ResultError, queueMs?: number, pkg?: ModelPackage): void
 }
@@ -42,13 +44,19 @@ interface Options {
   readonly add: (answer: Answer) => void
   /** Names the process and runtime in receipts; undefined without a console, and then no receipt is made. */
   readonly origin: () => number | undefined
+  /** Joules for so much CPU time of the inference process, where something is known of it. */
+  readonly energy?: ((cpuMs: number) => Energy | undefined) | undefined
+}
+
+export interface Energy {
+  readonly j: number
+  readonly from: 'measured' | 'estimated'
 }
 
 const NOT_RUN = { decode: 0, infer: 0 }
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
 
-export function createAnswers({ device, now, newId, tally, add, origin }: Options): Answers {
+export function createAnswers({ device, now, newId, tally, add, origin, energy }: Options): Answers {
   const head = (to: Address, pkg: ModelPackage | undefined, timing: Timing) => ({
     id: to.task ?? to.id ?? newId(),
     model: pkg ? nameOf(pkg) : to.model,
@@ -63,19 +71,21 @@ export function createAnswers({ device, now, newId, tally, add, origin }: Option
     message: ResultMessage,
     more: Pick<Answer, 'remember' | 'receipt'>,
   ) {
-    const { model, task } = to
+    const { model, task, responseTopic, correlationData } = to
     const payload = JSON.stringify(message)
+    const reply =
+      responseTopic === undefined ? undefined : { responseTopic, ...(correlationData && { correlationData }) }
     add(
       task === undefined
-        ? { kind: 'sample', model, payload, remember: false }
-        : { kind, model, task, payload, ...more },
+        ? { kind: 'sample', model, payload, remember: false, ...reply }
+        : { kind, model, task, payload, ...more, ...reply },
     )
   }
 
   function receiptOf(
     to: Address,
     pkg: ModelPackage,
-    input: Uint8Array,
+    input: () => string,
     output: string,
     ms: number,
   ): Pick<Answer, 'receipt'> {
@@ -84,7 +94,7 @@ export function createAnswers({ device, now, newId, tally, add, origin }: Option
     const item = {
       task: to.task,
       model: pkg.sha256,
-      input: sha256(input),
+      input: input(),
       output,
       at: Math.round(now()),
       ms: tenths(ms),
@@ -106,10 +116,12 @@ export function createAnswers({ device, now, newId, tally, add, origin }: Option
     ran(to, pkg, input, outcome, queue) {
       const timing = { queue, ...(outcome.ms ?? NOT_RUN) }
       if (!outcome.ok) return refused(to, outcome.error, timing, pkg)
-      const { digest, prediction: result } = outcome
+      const { digest, prediction: result, cpuMs } = outcome
       tally.answered()
       const receipt = receiptOf(to, pkg, input, digest, outcome.ms.infer)
-      give(to, 'task', { ...head(to, pkg, timing), digest, result }, { remember: true, ...receipt })
+      const joules = cpuMs === undefined ? undefined : energy?.(cpuMs)
+      const body = { ...head(to, pkg, timing), ...(joules && { energy: joules }), digest, result }
+      give(to, 'task', body, { remember: true, ...receipt })
     },
     refused: (to, error, queueMs = 0, pkg) => refused(to, error, { queue: queueMs, ...NOT_RUN }, pkg),
   }

@@ -1,21 +1,23 @@
 // What arrives on the board's topics. Nothing here throws on foreign bytes: a bad payload is counted, logged once per
 // sender, and answered with an error on the topic where its sender listens.
 import type { Logger } from 'pino'
+import type { MessageMeta } from '../../broker/link/terms.ts'
 import { AckMessage, type ResultError } from '../../broker/protocol/messages.ts'
 import { parseTopic, type Topic } from '../../broker/protocol/topics.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
+import type { Clock } from '../clock.ts'
 import type { Buffer } from '../outbox/buffer.ts'
 import type { Commits } from '../outbox/commits.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Address, Answers } from './answers.ts'
-import { readJob } from './reading.ts'
+import { addressOf, readJob } from './reading.ts'
 import type { Serving } from './serving.ts'
 import type { Tally } from './tally.ts'
 import type { Work } from './work.ts'
 
 export interface Intake {
   /** One MQTT message. What is to be remembered of it is in the queue when this returns. */
-  receive(topic: string, payload: Uint8Array, retain: boolean): void
+  receive(topic: string, payload: Uint8Array, retain: boolean, meta?: MessageMeta): void
   /** From now on nothing is taken in. */
   stop(): void
 }
@@ -31,7 +33,7 @@ interface Options {
   readonly buffer: Pick<Buffer, 'answered' | 'full'>
   readonly commits: Pick<Commits, 'holds' | 'failing'>
   readonly outbox: Pick<Outbox, 'again' | 'acknowledged'>
-  readonly now: () => number
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>
   readonly log: Logger
 }
 
@@ -40,15 +42,15 @@ type FrameTopic = Extract<Topic, { kind: 'device-in' }>
 const RETRY_LATER_MS = 10_000
 
 export function createIntake(options: Options): Intake {
-  const { root, chain, models, work, answers, tally, buffer, commits, outbox, now } = options
+  const { root, chain, models, work, answers, tally, buffer, commits, outbox, clock } = options
   const complain = createComplaints(options.log)
   let stopped = false
 
   /** True when the task id is known already; what is to be done about it is done. */
-  function isRepeat(model: string, task: string): boolean {
+  function isRepeat(model: string, task: string, meta?: MessageMeta): boolean {
     const underWay = work.has(model, task) || commits.holds(model, task)
     const row = underWay ? undefined : buffer.answered(model, task)
-    if (row) outbox.again(row.seq)
+    if (row) outbox.again(row.seq, { ...meta, payload: row.payload })
     if (underWay || row) tally.dropped('duplicate')
     return underWay || row !== undefined
   }
@@ -60,20 +62,27 @@ export function createIntake(options: Options): Intake {
     return buffer.full() ? "this board's outbox is full of receipts that no console has acknowledged" : undefined
   }
 
-  function receiveFrame(topic: FrameTopic, text: string, payload: Uint8Array, retain: boolean): void {
+  function receiveFrame(
+    topic: FrameTopic,
+    text: string,
+    payload: Uint8Array,
+    retain: boolean,
+    meta?: MessageMeta,
+  ): void {
     const { model, task } = topic
     tally.arrived()
     if (retain) return void tally.dropped('retained')
-    if (task !== undefined && isRepeat(model, task)) return
+    if (task !== undefined && isRepeat(model, task, meta)) return
     const closed = closedBecause()
     const pkg = models.find(model)
+    const to = addressOf({ ...topic, meta })
     if (closed !== undefined && task === undefined) tally.dropped(stopped ? 'stopping' : 'outbox-full')
     else if (closed !== undefined)
-      answers.refused(topic, { code: 'busy', message: closed, retryAfterMs: RETRY_LATER_MS }, 0, pkg)
-    else if (!pkg) refuse(topic, text, unserved(models, model))
+      answers.refused(to, { code: 'busy', message: closed, retryAfterMs: RETRY_LATER_MS }, 0, pkg)
+    else if (!pkg) refuse(to, text, unserved(models, model))
     else {
-      const job = readJob({ ...topic, payload, pkg }, options.payloadBytes, now())
-      if ('error' in job) refuse({ ...topic, ...job }, text, job.error, pkg)
+      const job = readJob({ ...topic, payload, pkg, meta }, options.payloadBytes, clock)
+      if ('error' in job) refuse(job.to, text, job.error, pkg)
       else work.offer(job)
     }
   }
@@ -92,9 +101,9 @@ export function createIntake(options: Options): Intake {
   }
 
   return {
-    receive(text, payload, retain) {
+    receive(text, payload, retain, meta) {
       const topic = parseTopic(text, root)
-      if (topic?.kind === 'device-in') receiveFrame(topic, text, payload, retain)
+      if (topic?.kind === 'device-in') receiveFrame(topic, text, payload, retain, meta)
       else if (topic?.kind === 'ack') receiveAck(text, payload)
       else complain(text, text, 'nothing is known of this topic')
     },

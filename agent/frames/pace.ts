@@ -1,27 +1,74 @@
-// How long a frame takes on this board, as lately measured: what `retryAfterMs` is computed from.
+// What a run costs on this board, as lately measured, per model: what turns are paid with, when a task is too late to be
+// begun, and what `retryAfterMs` is computed from.
+import type { RunTimes } from '../../models/runtime/messages.ts'
+import type { Estimates } from './queue.ts'
 
-export interface Pace {
-  /** A run that began then has ended now. */
-  ended(startedAt: number, now: number): void
-  /** Milliseconds per frame. */
-  ms(): number
+export interface Ended {
+  readonly startedAt: number
+  readonly now: number
+  /** Absent for a run that never came back. */
+  readonly ms: RunTimes | undefined
+  /** A run that killed its process says nothing about the next. */
+  readonly killed: boolean
+}
+
+export interface Pace extends Estimates {
+  /** Notes a run and returns what it cost, in milliseconds of an inference process. */
+  ended(model: string, run: Ended): number
+  /** Time until the host has worked off so many milliseconds: with several processes less, with busy cores more. */
+  wallMs(hostMs: number): number
 }
 
 /** Before anything was measured: a small model on a small board. */
 const FIRST_MS = 100
 /** Weight of the newest sample. */
 const WEIGHT = 0.2
+/** A lead measured this long ago counts half: what was slow once (a cold start) must not keep tasks from being tried again. */
+const HALVED_AFTER_MS = 10_000
 
-export function createPace(): Pace {
-  let ms = FIRST_MS
+interface Measured {
+  costMs: number
+  leadMs: number
+  /** Mean deviation of the lead. */
+  spreadMs: number
+  at: number
+}
+
+export function createPace(elapsed: () => number): Pace {
+  const models = new Map<string, Measured>()
   let lastEndAt = 0
+  // Of lately: work done, and how long that took.
+  let workMs = FIRST_MS
+  let spanMs = FIRST_MS
+
+  function measure(model: string, costMs: number, leadMs: number, at: number): void {
+    const known = models.get(model)
+    if (!known) return void models.set(model, { costMs, leadMs, spreadMs: leadMs / 2, at })
+    known.costMs += WEIGHT * (costMs - known.costMs)
+    known.spreadMs += WEIGHT * (Math.abs(leadMs - known.leadMs) - known.spreadMs)
+    known.leadMs += WEIGHT * (leadMs - known.leadMs)
+    known.at = at
+  }
+
   return {
-    // Runs overlap, so what one costs is the time since the last one ended, or its own where nothing was before it.
-    ended(startedAt, now) {
-      const sample = Math.max(0, now - Math.max(startedAt, lastEndAt))
-      ms += WEIGHT * (sample - ms)
+    ended(model, { startedAt, now, ms, killed }) {
+      // Runs overlap, so how long the host worked on this one is the time since the last one ended, or its own.
+      const span = Math.max(0, now - Math.max(startedAt, lastEndAt))
       lastEndAt = now
+      const costMs = ms ? ms.decode + ms.infer : span
+      if (killed) return costMs
+      measure(model, costMs, now - startedAt, now)
+      workMs += WEIGHT * (costMs - workMs)
+      spanMs += WEIGHT * (span - spanMs)
+      return costMs
     },
-    ms: () => ms,
+    cost: (model) => models.get(model)?.costMs ?? FIRST_MS,
+    lead(model) {
+      const known = models.get(model)
+      if (!known) return 0
+      // As patient as a TCP sender (RFC 6298): nearly all runs end within the mean and four times the mean deviation.
+      return (known.leadMs + 4 * known.spreadMs) * 0.5 ** ((elapsed() - known.at) / HALVED_AFTER_MS)
+    },
+    wallMs: (hostMs) => (workMs > 0 ? (hostMs * spanMs) / workMs : hostMs),
   }
 }

@@ -1,13 +1,16 @@
 // Reads one frame message as a job for the queue, or says why it cannot be one.
-import { parseFrame } from '../../broker/protocol/envelope.ts'
+import type { MessageMeta } from '../../broker/link/terms.ts'
+import { CONTENT_TYPES, type ContentType, type ParsedFrame, parseFrame } from '../../broker/protocol/envelope.ts'
 import type { ResultError } from '../../broker/protocol/messages.ts'
+import { isTopicLevel } from '../../broker/protocol/topics.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
+import type { Clock } from '../clock.ts'
+import type { Address } from './answers.ts'
 import type { Job } from './work.ts'
 
 export interface Unreadable {
   readonly error: ResultError
-  /** The frame's own id, where it could be read. */
-  readonly id?: string
+  readonly to: Address
 }
 
 interface Message {
@@ -15,31 +18,64 @@ interface Message {
   readonly task?: string
   readonly payload: Uint8Array
   readonly pkg: ModelPackage
+  readonly meta?: MessageMeta | undefined
 }
 
+/** Where the answer to a message goes, before anything of its payload is known. */
+export const addressOf = ({ model, task, meta }: Pick<Message, 'model' | 'task' | 'meta'>): Address => ({
+  model,
+  ...(task !== undefined && { task }),
+  ...(meta?.responseTopic !== undefined && { responseTopic: meta.responseTopic }),
+  ...(meta?.correlationData !== undefined && { correlationData: meta.correlationData }),
+})
+
 /** Never throws on foreign bytes. */
-export function readJob({ model, task, payload, pkg }: Message, payloadBytes: number, now: number): Job | Unreadable {
+export function readJob(
+  message: Message,
+  payloadBytes: number,
+  { now, elapsed }: Pick<Clock, 'now' | 'elapsed'>,
+): Job | Unreadable {
+  const { model, task, payload, pkg, meta } = message
   const bytes = payload.byteLength
+  const to = addressOf(message)
   if (bytes > payloadBytes)
-    return { error: { code: 'too-large', message: `${bytes} bytes, and this board takes at most ${payloadBytes}` } }
-  const parsed = parseFrame(payload)
-  if (!parsed.ok) return { error: { code: codeOf(payload), message: parsed.message } }
-  const { id, deadline, contentType, data } = parsed.frame
-  const own = { ...(id !== undefined && { id }) }
-  if (deadline !== undefined && deadline <= now)
-    return { ...own, error: { code: 'expired', message: `the deadline was ${now - deadline} ms before it arrived` } }
+    return { to, error: { code: 'too-large', message: `${bytes} bytes, and this board takes at most ${payloadBytes}` } }
+  const parsed = parse(payload, meta)
+  if (!parsed.ok) return { to, error: { code: codeOf(payload), message: parsed.message } }
+  const { id, source, contentType, data } = parsed.frame
+  const named = { ...to, ...(id !== undefined && { id }) }
+  const leftMs =
+    Math.min(parsed.frame.deadline ?? Number.POSITIVE_INFINITY, meta?.expiresAt ?? Number.POSITIVE_INFINITY) - now()
+  if (leftMs <= 0)
+    return { to: named, error: { code: 'expired', message: `the deadline was ${-leftMs} ms before it arrived` } }
+  const arrivedAt = elapsed()
   return {
     kind: task === undefined ? 'frame' : 'task',
     model,
-    // MQTT 3.1.1 does not say who published: one stream per model.
-    source: model,
-    ...(deadline !== undefined && { deadline }),
-    arrivedAt: now,
+    source: source ?? sourceOf(meta) ?? model,
+    // The wall clock may be set while it waits, so only what was left of its time at arrival counts.
+    ...(leftMs !== Number.POSITIVE_INFINITY && { deadline: arrivedAt + leftMs }),
+    arrivedAt,
     bytes,
-    to: { model, ...(task !== undefined && { task }), ...own },
+    to: named,
     pkg,
     frame: { contentType, data },
   }
+}
+
+/** MQTT 3.1.1 does not say who published: then all who name no source are one, per model. */
+const sourceOf = (meta: MessageMeta | undefined): string | undefined =>
+  meta?.source !== undefined && isTopicLevel(meta.source) ? meta.source : undefined
+
+const isContentType = (type: string): type is ContentType =>
+  type === 'application/octet-stream' || CONTENT_TYPES.some((known) => known === type)
+
+/** The first bytes say what it is; where they do not, the message's content type may. */
+function parse(payload: Uint8Array, meta: MessageMeta | undefined): ParsedFrame {
+  const parsed = parseFrame(payload)
+  const type = meta?.contentType
+  if (parsed.ok || type === undefined || !isContentType(type) || payload.byteLength === 0) return parsed
+  return { ok: true, frame: { contentType: type, data: payload } }
 }
 
 /** A CBOR map (major type 5) that is wrong is the envelope's fault, anything else the frame's. */

@@ -1,6 +1,7 @@
-// The models this board serves: the newest version of each id in the model folder, loaded into the inference host.
+// The models this board serves now, by id. The set changes while it works: a new version takes over from one frame to the next,
+// and those taken before still have the package they were taken for.
 import type { Logger } from 'pino'
-import type { Catalog, ModelPackage } from '../../models/catalog.ts'
+import { type Catalog, type ModelPackage, nameOf } from '../../models/catalog.ts'
 import { HostError, type InferenceHost } from '../../models/runtime/host.ts'
 
 export class ServingError extends Error {
@@ -13,57 +14,112 @@ export class ServingError extends Error {
 }
 
 export interface Serving {
+  /** What a frame for this id is run with: while the board starts, what it is about to load. */
   find(id: string): ModelPackage | undefined
   names(): readonly string[]
-  /** Why a package of the folder is not served. */
+  /** Why a package that should be served is not. */
   fault(id: string): string | undefined
   served(): readonly ModelPackage[]
-  /** Loads them one after the other; what cannot be loaded is left out and said. Rejects when none is left. */
+  /** Will be loaded in a moment: frames for them are taken in. Whatever was expected before is not any more. */
+  expect(packages: readonly ModelPackage[]): void
+  /** Loads what is expected, one after the other; what cannot be loaded is left out and said. Rejects when none is left. */
   load(): Promise<void>
+  /** Into the host's memory, beside what is served. Rejects with HostError. */
+  prepare(pkg: ModelPackage): Promise<void>
+  /** From now on its id is served with it. Answers what it replaced. Rejects with HostError, and nothing has changed. */
+  activate(pkg: ModelPackage): Promise<ModelPackage | undefined>
+  /** From now on the id is not served. Answers what it was served with. */
+  retire(id: string): ModelPackage | undefined
+  /** Out of the host's memory, unless it is served, perhaps again. */
+  release(pkg: ModelPackage): Promise<void>
+  failed(id: string, reason: string): void
 }
 
 interface Options {
-  readonly catalog: Catalog
-  /** Only these ids; all when absent. */
-  readonly only?: readonly string[]
-  readonly host: Pick<InferenceHost, 'load'>
+  readonly host: Pick<InferenceHost, 'load' | 'unload'>
   readonly log: Logger
 }
 
-/** Throws ServingError for an id that no package has. */
-export function createServing({ catalog, only, host, log }: Options): Serving {
+/** The newest package of each id, or of those named. Throws ServingError for an id that no package has. */
+export function packagesOf(catalog: Catalog, only?: readonly string[]): readonly ModelPackage[] {
   const ids = new Set(catalog.list().map(({ manifest }) => manifest.id))
-  const packages = new Map<string, ModelPackage>()
-  const faults = new Map<string, string>()
-  for (const id of only ?? ids) {
+  return [...(only ?? ids)].map((id) => {
     const pkg = catalog.resolve(id)
     if (!pkg) throw new ServingError('unknown-model', `there is no model ${id}; there are ${[...ids].join(', ')}`)
-    packages.set(id, pkg)
+    return pkg
+  })
+}
+
+export function createServing({ host, log }: Options): Serving {
+  const served = new Map<string, ModelPackage>()
+  const expected = new Map<string, ModelPackage>()
+  const faults = new Map<string, string>()
+  /** What the host holds, by id@version. */
+  const loaded = new Map<string, ModelPackage>()
+
+  async function prepare(pkg: ModelPackage): Promise<void> {
+    if (loaded.get(nameOf(pkg)) === pkg) return
+    await host.load(pkg)
+    loaded.set(nameOf(pkg), pkg)
   }
 
-  async function load(pkg: ModelPackage): Promise<void> {
+  async function activate(pkg: ModelPackage): Promise<ModelPackage | undefined> {
+    const { id, version } = pkg.manifest
+    await prepare(pkg)
+    const before = served.get(id)
+    served.set(id, pkg)
+    expected.delete(id)
+    faults.delete(id)
+    log.info({ model: id, version, ...(before && { before: before.manifest.version }) }, 'model loaded')
+    return before === pkg ? undefined : before
+  }
+
+  function failed(id: string, reason: string): void {
+    expected.delete(id)
+    faults.set(id, reason)
+  }
+
+  async function loadOne(pkg: ModelPackage): Promise<void> {
     const { id, version } = pkg.manifest
     try {
-      await host.load(pkg)
-      log.info({ model: id, version }, 'model loaded')
+      await activate(pkg)
     } catch (error) {
       if (!(error instanceof HostError)) throw error
       log.error({ model: id, version, reason: error.message }, 'model not loaded: it is not served')
-      faults.set(id, error.message)
-      packages.delete(id)
+      failed(id, error.message)
     }
   }
 
   return {
-    find: (id) => packages.get(id),
-    names: () => [...packages.keys()],
+    find: (id) => served.get(id) ?? expected.get(id),
+    names: () => [...new Set([...served.keys(), ...expected.keys()])],
     fault: (id) => faults.get(id),
-    served: () => [...packages.values()],
+    served: () => [...served.values()],
+    expect(packages) {
+      expected.clear()
+      for (const pkg of packages) expected.set(pkg.manifest.id, pkg)
+    },
     async load() {
-      for (const pkg of [...packages.values()]) await load(pkg)
-      if (packages.size > 0) return
+      for (const pkg of [...expected.values()]) await loadOne(pkg)
+      if (served.size > 0) return
       const [reason = 'the model folder is empty'] = faults.values()
       throw new ServingError('none-loaded', `no model can be served: ${reason}`)
     },
+    prepare,
+    activate,
+    retire(id) {
+      const before = served.get(id)
+      served.delete(id)
+      expected.delete(id)
+      if (before) log.info({ model: id, version: before.manifest.version }, 'model is not served any more')
+      return before
+    },
+    async release(pkg) {
+      const name = nameOf(pkg)
+      if (served.get(pkg.manifest.id) === pkg || loaded.get(name) !== pkg) return
+      loaded.delete(name)
+      await host.unload(name)
+    },
+    failed,
   }
 }

@@ -12,6 +12,8 @@ export type DropReason =
   | 'duplicate'
   /** A retained message: old by definition, and it would come again at every connection. */
   | 'retained'
+  /** The board is too hot to work: a live frame cannot wait until it has cooled down. */
+  | 'too-hot'
   /** The outbox holds as much as it may. */
   | 'outbox-full'
   | 'stopping'

@@ -1,11 +1,17 @@
-// Takes frames from the queue and keeps the inference host filled: one run under way and the next ones decoding.
+// Takes frames from the queue and keeps the inference host filled: runs under way and the next ones decoding. A task whose
+// run killed its process is tried once more by itself; an input that did so twice is refused from then on (suspects.ts).
 import type { ContentType } from '../../broker/protocol/envelope.ts'
-import type { ResultError } from '../../broker/protocol/messages.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
-import type { InferenceHost, RunOutcome } from '../../models/runtime/host.ts'
+import type { InferenceHost } from '../../models/runtime/host.ts'
+import type { Clock } from '../clock.ts'
 import type { Address, Answers } from './answers.ts'
-import { createPace } from './pace.ts'
+import { createEndings } from './endings.ts'
+import { createGate } from './gate.ts'
+import { createHeld } from './held.ts'
+import type { Pace } from './pace.ts'
 import type { Queue, Waiting } from './queue.ts'
+import { createRuns } from './runs.ts'
+import type { Suspects } from './suspects.ts'
 import type { Tally } from './tally.ts'
 
 /** A frame that was taken in. */
@@ -13,6 +19,10 @@ export interface Job extends Waiting {
   readonly to: Address
   readonly pkg: ModelPackage
   readonly frame: { readonly contentType: ContentType; readonly data: Uint8Array }
+  /** Its first run killed the process. */
+  readonly retried?: true
+  /** Of the media bytes, once somebody asked. */
+  inputSha256?: string
 }
 
 export interface Work {
@@ -27,89 +37,104 @@ export interface Work {
   running(): number
   /** Resolves when nothing waits and nothing runs. */
   idle(): Promise<void>
+  /** Resolves when no frame taken for this package waits or runs any more. */
+  finished(pkg: ModelPackage): Promise<void>
   /** Answers everything that waits with `busy`: the board goes away. */
   giveUp(): void
 }
 
-/** One running, one decoded, one decoding: more would only wait where the queue can no longer reorder it. */
-const HOST_WINDOW = 3
-interface Options {
+export interface WorkOptions {
   readonly queue: Queue<Job>
+  readonly pace: Pace
   readonly host: Pick<InferenceHost, 'run'>
   readonly answers: Answers
   readonly tally: Pick<Tally, 'dropped'>
-  readonly now: () => number
+  readonly suspects: Suspects
+  readonly clock: Clock
+  /** How many runs the host should have at once. */
+  readonly window: () => number
+  /** Milliseconds of pause between runs; Infinity: no work until the board has cooled down. */
+  readonly slow: () => number
+  /** A frame of a stream was run and answered. */
+  readonly seen?: ((job: Job) => void) | undefined
 }
+
+/** How often is looked for tasks that are too late, and whether the board has cooled down, when no run ends. */
+const LOOK_MS = 250
 
 const keyOf = (model: string, task: string): string => `${model}/${task}`
 
-export function createWork({ queue, host, answers, tally, now }: Options): Work {
+export function createWork(options: WorkOptions): Work {
+  const { queue, pace, clock, suspects } = options
   const tasks = new Set<string>()
-  const pace = createPace()
-  let waiting: (() => void)[] = []
+  const held = createHeld<ModelPackage>()
+  const gate = createGate(options)
+  const runs = createRuns(options, gate)
+  const look = createLook(clock, pump)
+  const waiting: (() => void)[] = []
   let started = false
-  let running = 0
 
-  /** Never negative: the wall clock may have been set back. */
-  const waitedMs = ({ arrivedAt }: Job): number => Math.max(0, now() - arrivedAt)
-
-  const forget = ({ to }: Job): void => {
-    if (to.task !== undefined) tasks.delete(keyOf(to.model, to.task))
-  }
-
-  const busy = (message: string, ahead: number): ResultError => ({
-    code: 'busy',
-    message,
-    retryAfterMs: Math.min(60_000, Math.max(100, Math.round(ahead * pace.ms()))),
+  const endings = createEndings({
+    ...options,
+    left({ to, pkg }) {
+      held.drop(pkg)
+      if (to.task !== undefined) tasks.delete(keyOf(to.model, to.task))
+    },
+    aheadMs: ({ source, model }) =>
+      pace.wallMs(queue.aheadMs(source) + gate.running() * pace.cost(model)) +
+      options.slow() * Math.max(1, queue.size()),
+    waiting: queue.size,
   })
 
-  function refuse(job: Job, error: ResultError): void {
-    forget(job)
-    answers.refused(job.to, error, waitedMs(job), job.pkg)
-  }
+  const next = (): Job | undefined => (started && gate.isOpen() ? queue.take(clock.elapsed(), gate.fits) : undefined)
 
-  function expire(job: Job): void {
-    if (job.kind === 'frame') tally.dropped('late')
-    else
-      refuse(job, { code: 'expired', message: `the deadline passed after ${waitedMs(job)} ms in this board's queue` })
+  function feed(): void {
+    for (const job of queue.expire(clock.elapsed())) endings.unrun(job, 'late')
+    if (gate.isShut()) for (const job of queue.dropFrames()) endings.unrun(job, 'too-hot')
+    for (let job = next(); job !== undefined; job = next()) {
+      const how = suspects.poisonedBy(job)
+      if (how === undefined) void run(job)
+      else {
+        queue.charge(job.source, -pace.cost(job.model))
+        endings.poisonous(job, how)
+      }
+    }
+    if (queue.size() > 0) look(Math.min(LOOK_MS, gate.waitMs()))
   }
 
   function pump(): void {
-    while (started && running < HOST_WINDOW) {
-      const { next, expired } = queue.take(now())
-      for (const job of expired) expire(job)
-      if (next === undefined) break
-      running += 1
-      void run(next)
-    }
-    if (running > 0 || queue.size() > 0) return
-    for (const resolve of waiting) resolve()
-    waiting = []
+    feed()
+    if (queue.size() > 0 || gate.running() > 0) return
+    for (const resolve of waiting.splice(0)) resolve()
   }
 
   async function run(job: Job): Promise<void> {
-    const startedAt = now()
-    const queuedMs = waitedMs(job)
-    const outcome: RunOutcome = await host.run(job.pkg, job.frame)
-    running -= 1
+    const begun = runs.begin(job)
+    const outcome = await options.host.run(job.pkg, job.frame)
+    const queuedMs = runs.end(job, begun, outcome)
     // The host is fed before the answer is written: while this process waits for the disk, the next run goes on.
-    pump()
-    pace.ended(startedAt, now())
-    forget(job)
-    answers.ran(job.to, job.pkg, job.frame.data, outcome, queuedMs)
+    feed()
+    const verdict = runs.judge(job, outcome)
+    const queued = verdict === 'again' && put({ ...job, retried: true })
+    if (!queued) endings.ran(job, outcome, queuedMs, verdict === 'poison')
     pump()
   }
 
-  function notQueued(job: Job, ahead: number): void {
-    if (job.kind === 'frame') tally.dropped('queue-full')
-    else refuse(job, busy(`${ahead} frames are already waiting for ${job.model} on this board`, ahead))
+  function put(job: Job): boolean {
+    const offered = queue.offer(job)
+    if (!offered.ok) return false
+    if (offered.replaced) endings.unrun(offered.replaced, 'newer-frame')
+    for (const other of offered.displaced) endings.unrun(other, 'queue-full')
+    return true
   }
 
   return {
     offer(job) {
-      const offered = queue.offer(job)
-      if (!offered.ok) return notQueued(job, offered.ahead)
-      if (offered.replaced) tally.dropped('newer-frame')
+      held.add(job.pkg)
+      const how = job.kind === 'task' ? suspects.poisonedBy(job) : undefined
+      if (how !== undefined) return endings.poisonous(job, how)
+      if (job.kind === 'frame' && gate.isShut()) return endings.unrun(job, 'too-hot')
+      if (!put(job)) return endings.unrun(job, 'queue-full')
       if (job.to.task !== undefined) tasks.add(keyOf(job.to.model, job.to.task))
       pump()
     },
@@ -118,16 +143,30 @@ export function createWork({ queue, host, answers, tally, now }: Options): Work 
       pump()
     },
     has: (model, task) => tasks.has(keyOf(model, task)),
-    load: () => queue.size() + running,
-    running: () => running,
-    idle: () => {
-      if (running === 0 && queue.size() === 0) return Promise.resolve()
-      return new Promise((resolve) => waiting.push(resolve))
-    },
+    load: () => queue.size() + gate.running(),
+    running: gate.running,
+    idle: () =>
+      gate.running() === 0 && queue.size() === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
+    finished: held.none,
     giveUp() {
-      for (const job of queue.clear())
-        if (job.kind === 'frame') tally.dropped('stopping')
-        else refuse(job, busy('this board is shutting down', 10))
+      runs.last()
+      for (const job of queue.clear()) endings.unrun(job, 'stopping')
     },
+  }
+}
+
+/** Calls `then` after `delayMs` or, when asked again meanwhile, at the earlier of the two moments. */
+function createLook(clock: Pick<Clock, 'elapsed' | 'after'>, then: () => void): (delayMs: number) => void {
+  let dueAt = Number.POSITIVE_INFINITY
+  let stop: (() => void) | undefined
+  return (delayMs) => {
+    const at = clock.elapsed() + delayMs
+    if (dueAt <= at) return
+    stop?.()
+    dueAt = at
+    stop = clock.after(delayMs, () => {
+      dueAt = Number.POSITIVE_INFINITY
+      then()
+    })
   }
 }

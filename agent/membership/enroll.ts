@@ -2,7 +2,7 @@
 // challenge. Plain HTTP(S), so that it works with any broker.
 import { z } from 'zod'
 import { BoardCredential, type StoredCredential } from './credential.ts'
-import { askHttp, type HttpAnswer } from './http.ts'
+import { askHttp, type HttpAnswer, reasonOf } from './http.ts'
 import type { Identity } from './identity.ts'
 
 export class EnrolError extends Error {
@@ -49,7 +49,7 @@ export function createConsole({ url, identity, now }: Options): Console {
 
   async function send(target: URL, body: unknown): Promise<HttpAnswer> {
     try {
-      return await askHttp(target, body)
+      return await askHttp(target, { body })
     } catch (error) {
       throw new EnrolError(
         'unreachable',
@@ -88,10 +88,4 @@ function refusalOf(url: string, status: number, json: unknown): EnrolError {
   return status >= 500 || status === 429
     ? new EnrolError('unreachable', `the console at ${url} cannot do it now: ${sentence}`)
     : new EnrolError('refused', `the console at ${url} refused: ${sentence}`)
-}
-
-/** ECONNREFUSED, ENOTFOUND, a timeout. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
 }

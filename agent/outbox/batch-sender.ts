@@ -40,6 +40,8 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
   let last = 0
   let acked = 0
   let stopTick: (() => void) | undefined
+  /** Resolves when the batches so far are handed to the connection: a console takes no batch before the one it names. */
+  let issued = Promise.resolve()
 
   function pump(): void {
     while (line.up && flights.size < WINDOW) {
@@ -48,18 +50,23 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
       last = next.seq
       const flight = {}
       flights.set(next.seq, flight)
-      void send(next, flight)
+      issued = send(next, flight, issued)
     }
     if (flights.size > 0) stopTick ??= clock.after(TICK_MS, tick)
   }
 
-  async function send({ seq, jws }: StoredBatch, flight: Flight): Promise<void> {
+  /** Resolves when it is handed over, or need not be. */
+  async function send({ seq, jws }: StoredBatch, flight: Flight, before: Promise<void>): Promise<void> {
     await results.send(buffer.resultsOf(seq).filter((row) => !arrived.has(row.seq)))
-    // Acknowledged or started again meanwhile.
-    if (flights.get(seq) !== flight) return
+    await before
+    // Unless it was acknowledged or started again meanwhile.
+    if (flights.get(seq) === flight) void publish(jws, flight)
+  }
+
+  async function publish(jws: string, flight: Flight): Promise<void> {
     try {
       await line.publish(topic, jws)
-      flight.sentAt = clock.now()
+      flight.sentAt = clock.elapsed()
     } catch (error) {
       line.lost(error)
     }
@@ -68,13 +75,14 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
   function tick(): void {
     stopTick = undefined
     const [oldest] = flights.values()
-    if (line.up && oldest?.sentAt !== undefined && isLate(clock.now() - oldest.sentAt)) restart()
+    if (line.up && oldest?.sentAt !== undefined && clock.elapsed() - oldest.sentAt >= RESEND_MS) restart()
     pump()
   }
 
   function restart(): void {
     flights.clear()
     arrived.clear()
+    issued = Promise.resolve()
     last = acked
   }
 
@@ -89,6 +97,3 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
     close: () => stopTick?.(),
   }
 }
-
-/** A negative age means that the wall clock was set back, so how long it has been is not known. */
-const isLate = (ageMs: number): boolean => ageMs >= RESEND_MS || ageMs < 0

@@ -1,23 +1,19 @@
 // Opens buffer.db: pragmas, migrations, and what happens to a file that cannot be trusted. A damaged file must not keep
 // a board from working, so it is set aside under a dated name (a person may still read it) and a new one begins.
 import { randomUUID } from 'node:crypto'
-import { chmodSync, existsSync, renameSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
 import { MIGRATIONS } from './migrations.ts'
+import { type SetAside, setAside } from './set-aside.ts'
 
 export class BufferError extends Error {
   override readonly name = 'BufferError'
-  readonly code: 'newer' | 'in-use' | 'not-writable'
+  readonly code: 'newer' | 'in-use' | 'not-writable' | 'damaged'
   constructor(code: BufferError['code'], message: string, cause?: unknown) {
     super(message, { cause })
     this.code = code
   }
-}
-
-export interface SetAside {
-  readonly file: string
-  readonly reason: 'damaged' | 'other-device'
 }
 
 export interface BufferFile {
@@ -27,60 +23,100 @@ export interface BufferFile {
   readonly setAside?: SetAside
 }
 
+/** Pages of one block of a card hold four of these: what a small commit changes then fits in one or two blocks. */
+const PAGE_BYTES = 1024
+/** The log is copied into the file when it has grown to this, or when there is nothing else to do. */
+const LOG_BYTES = 4 * 1024 * 1024
+
 const isDamage = (error: unknown): boolean =>
   error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code)
 
 /** The file of `device`, made or migrated as needed. Throws BufferError for a newer file, one in use, an unwritable place. */
-export function openBufferFile(file: string, device: string, now: () => number): BufferFile {
+export function openBufferFile(file: string, device: string, now: () => number, capBytes: number): BufferFile {
   const first = tryOpen(file, device)
   if (typeof first !== 'string') return first
-  const aside = setAside(file, first, now())
+  const aside = setAside(file, first, now(), capBytes)
+  rmSync(suspectOf(file), { force: true })
   const second = tryOpen(file, device)
   if (typeof second === 'string')
     throw new BufferError('not-writable', `${file} is damaged again right after it was made new`)
-  return { ...second, setAside: { file: aside, reason: first } }
+  return { ...second, setAside: aside }
+}
+
+const suspectOf = (file: string): string => `${file}.suspect`
+
+/** undefined, `once`, or `again`: how often the file was found damaged while it was in use. */
+function suspicionOf(file: string): string | undefined {
+  try {
+    return readFileSync(suspectOf(file), 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * For an error met while the file was in use: a BufferError when it speaks of damage, which is noted for the next start.
+ * A bad card sometimes reads wrong only once, so that start looks at every page and keeps a file that is whole; a second
+ * time it is not trusted any more.
+ */
+export function damageOf(file: string, error: unknown): BufferError | undefined {
+  if (!isDamage(error)) return undefined
+  try {
+    writeFileSync(suspectOf(file), suspicionOf(file) === undefined ? 'once' : 'again', { mode: 0o600, flush: true })
+  } catch {
+    // Nothing can be written either: the next start finds that out by itself.
+  }
+  return new BufferError('damaged', `${file} was found damaged while in use: the next start looks at all of it`, error)
 }
 
 function tryOpen(file: string, device: string): BufferFile | SetAside['reason'] {
   let db: Database.Database | undefined
+  const suspicion = suspicionOf(file)
   try {
     db = new Database(file)
     chmodSync(file, 0o600)
-    prepare(db, file)
+    prepare(db, file, suspicion === undefined ? 'quick_check' : 'integrity_check')
     const owner = ownerOf(db, device)
-    if (owner.device === device) return { db, chain: owner.chain }
+    if (owner.device === device && suspicion !== 'again') return { db, chain: owner.chain }
     db.close()
-    return 'other-device'
+    return suspicion === 'again' ? 'damaged' : 'other-device'
   } catch (error) {
     db?.close()
     if (isDamage(error)) return 'damaged'
     if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'))
       throw new BufferError('in-use', `${file} is in use: another agent runs on this folder; stop it first`, error)
-    if (error instanceof Database.SqliteError)
-      throw new BufferError(
-        'not-writable',
-        `${file} cannot be opened (${error.code}): is the folder writable and the disk not full?`,
-        error,
-      )
-    throw error
+    throw unwritable(file, error) ?? error
   }
 }
 
-function prepare(db: Database.Database, file: string): void {
+/** For an error of SQLite while the agent starts. */
+export const unwritable = (file: string, error: unknown): BufferError | undefined =>
+  error instanceof Database.SqliteError
+    ? new BufferError(
+        'not-writable',
+        `${file} cannot be written (${error.code}): is the folder writable and the disk not full?`,
+        error,
+      )
+    : undefined
+
+function prepare(db: Database.Database, file: string, check: 'quick_check' | 'integrity_check'): void {
   // An agent that was killed a moment ago may still be going.
   db.pragma('busy_timeout = 1000')
   // One agent per folder: a second one is refused, and no commit or read pays for locks. Before the journal mode, so
   // that the index of the write-ahead log is in memory and not in a file.
   db.pragma('locking_mode = EXCLUSIVE')
+  // Of a new file; an older one keeps its own.
+  db.pragma(`page_size = ${PAGE_BYTES}`)
   db.pragma('journal_mode = WAL')
   // FULL: an answer that was published must still be there after a power cut; commits are grouped to pay for it.
   db.pragma('synchronous = FULL')
   db.pragma('foreign_keys = ON')
-  db.pragma('journal_size_limit = 4194304')
+  db.pragma(`journal_size_limit = ${LOG_BYTES}`)
+  db.pragma(`wal_autocheckpoint = ${LOG_BYTES / Number(db.pragma('page_size', { simple: true }))}`)
   // A small board has better uses for its memory than SQLite's default 2 MB page cache and mmap.
   db.pragma('cache_size = -512')
-  if (db.pragma('quick_check(1)', { simple: true }) !== 'ok')
-    throw new Database.SqliteError('quick_check failed', 'SQLITE_CORRUPT')
+  if (db.pragma(`${check}(1)`, { simple: true }) !== 'ok')
+    throw new Database.SqliteError(`${check} failed`, 'SQLITE_CORRUPT')
   migrate(db, file)
 }
 
@@ -108,10 +144,4 @@ function ownerOf(db: Database.Database, device: string): { device: string; chain
   return (
     db.prepare<[], { device: string; chain: string }>('SELECT device, chain FROM file').get() ?? { device, chain: '' }
   )
-}
-
-function setAside(file: string, reason: SetAside['reason'], at: number): string {
-  const aside = `${file}.${reason}-${new Date(at).toISOString().replaceAll(/[:.]/g, '-')}`
-  for (const part of ['', '-wal', '-shm']) if (existsSync(file + part)) renameSync(file + part, aside + part)
-  return aside
 }

@@ -9,7 +9,6 @@ export interface StoredRow {
   readonly payload: string
   /** 1 when only the console's ack settles it. */
   readonly receipted: 0 | 1
-  readonly batch: number | null
 }
 
 export interface StoredBatch {
@@ -29,11 +28,14 @@ export interface Totals {
   uncut: number
   /** Answers taken but still remembered. */
   settled: number
-  /** The newest row ever made, and the newest one that is in a batch or needs none. */
+  /** The newest row ever made; up to which one those with a receipt are in a batch; up to which one the console has them. */
   lastRow: number
   cutRow: number
+  ackedRow: number
   lastSeq: number
   lastHash: string
+  /** When settled answers were last looked through. */
+  forgotAt: number
 }
 
 interface Sized {
@@ -44,26 +46,34 @@ interface Settled extends Sized {
   readonly kind: StoredRow['kind']
 }
 
+interface Dropped extends Sized {
+  readonly items: number
+  readonly lastRow: number
+}
+
 export interface UncutItem {
   readonly seq: number
   readonly origin: number
   readonly item: string
 }
 
-const ROW = 'seq, kind, model, task, payload, item IS NOT NULL AS receipted, batch'
+const ROW = 'seq, kind, model, task, payload, item IS NOT NULL AS receipted'
 
+// Rows are cut in their order and batches are acknowledged in theirs, so two row numbers say where each result stands.
 const TOTALS = `
+  WITH acked AS (SELECT coalesce(max(row), 0) AS row FROM acks),
+    cut AS (SELECT max(coalesce((SELECT max(last_row) FROM batches), 0), acked.row) AS row FROM acked)
   SELECT
-    (SELECT coalesce(sum(length(jws)), 0) FROM batches) + coalesce(sum(r.bytes), 0) AS bytes,
-    (SELECT count(*) FROM batches) + count(*) FILTER (WHERE r.seq IS NOT NULL AND r.settled_at IS NULL) AS owed,
+    (SELECT coalesce(sum(octet_length(jws)), 0) FROM batches) + coalesce(sum(r.bytes), 0) AS bytes,
+    (SELECT count(*) FROM batches) + count(*) FILTER (WHERE r.seq > acked.row AND r.item IS NOT NULL)
+      + count(*) FILTER (WHERE r.item IS NULL AND r.settled_at IS NULL AND r.seq IS NOT NULL) AS owed,
     count(*) FILTER (WHERE r.kind = 'sample' AND r.settled_at IS NULL) AS sample,
     count(*) FILTER (WHERE r.kind = 'refusal' AND r.settled_at IS NULL) AS refusal,
-    count(*) FILTER (WHERE r.item IS NOT NULL AND r.batch IS NULL) AS uncut,
-    count(*) FILTER (WHERE r.settled_at IS NOT NULL) AS settled,
-    coalesce(max(r.seq), 0) AS lastRow,
-    coalesce(min(r.seq) FILTER (WHERE r.item IS NOT NULL AND r.batch IS NULL) - 1, max(r.seq), 0) AS cutRow,
-    f.last_seq AS lastSeq, f.last_hash AS lastHash
-  FROM file AS f LEFT JOIN results AS r`
+    count(*) FILTER (WHERE r.item IS NOT NULL AND r.seq > cut.row) AS uncut,
+    count(*) FILTER (WHERE r.settled_at IS NOT NULL OR (r.item IS NOT NULL AND r.seq <= acked.row)) AS settled,
+    max(coalesce(max(r.seq), 0), cut.row) AS lastRow, cut.row AS cutRow, acked.row AS ackedRow,
+    f.last_seq AS lastSeq, f.last_hash AS lastHash, 0 AS forgotAt
+  FROM file AS f, acked, cut LEFT JOIN results AS r`
 
 function prepareReads(db: Database.Database) {
   return {
@@ -71,8 +81,9 @@ function prepareReads(db: Database.Database) {
       `SELECT ${ROW} FROM results WHERE model = :model AND task = :task AND remembered = 1`,
     ),
     row: db.prepare<{ seq: number }, StoredRow>(`SELECT ${ROW} FROM results WHERE seq = :seq`),
-    loose: db.prepare<{ after: number; limit: number }, StoredRow>(
-      `SELECT ${ROW} FROM results WHERE seq > :after AND settled_at IS NULL AND batch IS NULL ORDER BY seq LIMIT :limit`,
+    loose: db.prepare<{ after: number; cutRow: number; limit: number }, StoredRow>(
+      `SELECT ${ROW} FROM results
+       WHERE seq > :after AND settled_at IS NULL AND (item IS NULL OR seq > :cutRow) ORDER BY seq LIMIT :limit`,
     ),
     nextBatch: db.prepare<{ after: number }, StoredBatch>(
       'SELECT seq, jws FROM batches WHERE seq > :after ORDER BY seq LIMIT 1',
@@ -80,12 +91,11 @@ function prepareReads(db: Database.Database) {
     resultsOf: db.prepare<{ batch: number }, StoredRow>(
       `SELECT ${ROW} FROM results
        WHERE seq BETWEEN (SELECT first_row FROM batches WHERE seq = :batch) AND (SELECT last_row FROM batches WHERE seq = :batch)
-         AND batch = :batch
+         AND item IS NOT NULL
        ORDER BY seq`,
     ),
     uncut: db.prepare<{ after: number; limit: number }, UncutItem>(
-      `SELECT seq, origin, item FROM results
-       WHERE seq > :after AND item IS NOT NULL AND batch IS NULL ORDER BY seq LIMIT :limit`,
+      'SELECT seq, origin, item FROM results WHERE seq > :after AND item IS NOT NULL ORDER BY seq LIMIT :limit',
     ),
     origin: db.prepare<{ id: number }, { boot: string; runtime: string }>(
       'SELECT boot, runtime FROM origins WHERE id = :id',
@@ -105,19 +115,15 @@ function prepareWrites(db: Database.Database) {
     addOrigin: db.prepare<{ boot: string; runtime: string }>(
       'INSERT INTO origins (boot, runtime) VALUES (:boot, :runtime) ON CONFLICT DO NOTHING',
     ),
-    addBatch: db.prepare<{ seq: number; first: number; last: number; jws: string; at: number }>(
-      'INSERT INTO batches VALUES (:seq, :first, :last, :jws, :at)',
+    addBatch: db.prepare<{ seq: number; first: number; last: number; jws: string; at: number; items: number }>(
+      'INSERT INTO batches (seq, first_row, last_row, jws, cut_at, items) VALUES (:seq, :first, :last, :jws, :at, :items)',
     ),
     moveHead: db.prepare<{ seq: number; hash: string }>('UPDATE file SET last_seq = :seq, last_hash = :hash'),
-    putInBatch: db.prepare<{ seq: number; batch: number }>('UPDATE results SET batch = :batch WHERE seq = :seq'),
-    settleBatches: db.prepare<{ upTo: number; at: number }>(
-      `UPDATE results SET settled_at = :at, batch = NULL, item = NULL
-       WHERE seq BETWEEN (SELECT min(first_row) FROM batches WHERE seq <= :upTo)
-         AND (SELECT max(last_row) FROM batches WHERE seq <= :upTo)
-         AND batch <= :upTo`,
+    noteAck: db.prepare<{ at: number; row: number }>(
+      'INSERT INTO acks (at, row) VALUES (:at, :row) ON CONFLICT (at) DO UPDATE SET row = excluded.row',
     ),
-    dropBatches: db.prepare<{ upTo: number }, Sized>(
-      'DELETE FROM batches WHERE seq <= :upTo RETURNING length(jws) AS bytes',
+    dropBatches: db.prepare<{ upTo: number }, Dropped>(
+      'DELETE FROM batches WHERE seq <= :upTo RETURNING octet_length(jws) AS bytes, items, last_row AS lastRow',
     ),
     settleRow: db.prepare<{ seq: number; at: number }, Settled>(
       `UPDATE results SET settled_at = :at
@@ -130,8 +136,17 @@ function prepareWrites(db: Database.Database) {
     forgetOlder: db.prepare<{ before: number }, Sized>(
       'DELETE FROM results WHERE settled_at < :before RETURNING bytes',
     ),
-    forgetSome: db.prepare<{ count: number }, Sized>(
-      `DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE settled_at IS NOT NULL ORDER BY settled_at LIMIT :count)
+    ackedBefore: db.prepare<{ before: number }, { row: number }>(
+      'SELECT coalesce(max(row), 0) AS row FROM acks WHERE at < :before',
+    ),
+    forgetAcked: db.prepare<{ row: number }, Sized>(
+      'DELETE FROM results WHERE seq <= :row AND item IS NOT NULL RETURNING bytes',
+    ),
+    dropAcks: db.prepare<{ row: number }>('DELETE FROM acks WHERE row < :row'),
+    forgetSome: db.prepare<{ count: number; ackedRow: number }, Sized>(
+      `DELETE FROM results WHERE seq IN
+         (SELECT seq FROM results
+          WHERE settled_at IS NOT NULL OR (item IS NOT NULL AND seq <= :ackedRow) ORDER BY seq LIMIT :count)
        RETURNING bytes`,
     ),
     dropSpare: db.prepare<{ kind: 'sample' | 'refusal'; count: number }, Sized>(

@@ -11,6 +11,10 @@ const BATCHES_PER_WRITE = 8
 /** A taken answer is remembered this long for a repeated task id, and no more than this many are. */
 const REMEMBERED_MS = 10 * 60_000
 const REMEMBERED_ROWS = 20_000
+/** Forgetting goes by whole pages, not by rows: a page that is emptied at once is never written. */
+const FORGET_MS = 60_000
+/** Acks are noted by this much time: one row for many. */
+const ACK_SLOT_MS = 10_000
 /** What a row costs beside its texts: key columns, page overhead, its index entries. */
 const ROW_BYTES = 160
 const EVICT_ROWS = 256
@@ -27,6 +31,9 @@ export interface Answer {
   readonly remember: boolean
   /** Present when the run earns a receipt: then only the console's ack settles the row, not a PUBACK. */
   readonly receipt?: { readonly item: ReceiptItem; readonly origin: number }
+  /** MQTT 5: where else this goes, once it is on disk. Not kept: after a restart the sender's topic alone has it. */
+  readonly responseTopic?: string
+  readonly correlationData?: Uint8Array
 }
 
 export interface Changes {
@@ -78,10 +85,13 @@ export function applyChanges(pen: Pen, changes: Changes, next: Totals): Written 
 }
 
 function settleBatches(sql: Statements, upTo: number, at: number, next: Totals): void {
-  const settled = sql.settleBatches.run({ upTo, at }).changes
   const dropped = sql.dropBatches.all({ upTo })
-  next.settled += settled
-  next.owed -= settled + dropped.length
+  if (dropped.length === 0) return
+  const items = dropped.reduce((sum, batch) => sum + batch.items, 0)
+  next.ackedRow = Math.max(next.ackedRow, ...dropped.map(({ lastRow }) => lastRow))
+  sql.noteAck.run({ at: Math.ceil(at / ACK_SLOT_MS) * ACK_SLOT_MS, row: next.ackedRow })
+  next.settled += items
+  next.owed -= items + dropped.length
   next.bytes -= sumOf(dropped)
 }
 
@@ -108,10 +118,17 @@ function makeRoom(
     next.settled -= rows.length
     return rows.length
   }
-  forget(sql.forgetOlder.all({ before: at - REMEMBERED_MS }))
-  if (next.settled > REMEMBERED_ROWS) forget(sql.forgetSome.all({ count: next.settled - REMEMBERED_ROWS }))
+  const forgetSome = (count: number): number => forget(sql.forgetSome.all({ count, ackedRow: next.ackedRow }))
+  if (at - next.forgotAt >= FORGET_MS) {
+    const before = at - REMEMBERED_MS
+    const { row } = sql.ackedBefore.get({ before }) ?? { row: 0 }
+    forget([...sql.forgetOlder.all({ before }), ...sql.forgetAcked.all({ row })])
+    sql.dropAcks.run({ row })
+    next.forgotAt = at
+  }
+  if (next.settled > REMEMBERED_ROWS + EVICT_ROWS) forgetSome(next.settled - REMEMBERED_ROWS)
   const over = (): boolean => next.bytes + incoming > capBytes
-  while (over() && forget(sql.forgetSome.all({ count: EVICT_ROWS })) > 0);
+  while (over() && forgetSome(EVICT_ROWS) > 0);
   let evicted = 0
   for (const kind of ['sample', 'refusal'] as const) {
     while (over() && next[kind] > 0) {
@@ -179,9 +196,8 @@ function addBatch(pen: Pen, items: readonly UncutItem[], at: number, next: Total
     pen.privateKey,
   )
   const hash = hashOfBatch(jws)
-  pen.sql.addBatch.run({ seq, first, last, jws, at })
+  pen.sql.addBatch.run({ seq, first, last, jws, at, items: items.length })
   pen.sql.moveHead.run({ seq, hash })
-  for (const item of items) pen.sql.putInBatch.run({ seq: item.seq, batch: seq })
   Object.assign(next, {
     lastSeq: seq,
     lastHash: hash,

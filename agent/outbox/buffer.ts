@@ -2,24 +2,31 @@
 // transaction for many changes, because on an SD card the commit is what costs.
 import type { KeyObject } from 'node:crypto'
 import type { Runtime } from '../../broker/protocol/messages.ts'
-import { openBufferFile, type SetAside } from './buffer-file.ts'
+import { type BufferError, damageOf, openBufferFile, unwritable } from './buffer-file.ts'
 import { prepareStatements, type StoredBatch, type StoredRow } from './buffer-statements.ts'
 import { applyChanges, type Changes, type Written } from './buffer-write.ts'
+import { createPoisonTable, type PoisonTable } from './poison.ts'
+import type { SetAside } from './set-aside.ts'
 
 export interface Buffer {
   readonly chain: string
   /** The last link of the chain: 0 before the first batch. */
   lastSeq(): number
   readonly setAside: SetAside | undefined
+  readonly poison: PoisonTable
   /** All or nothing, on disk when it returns. Throws SqliteError (disk full, read-only…) with nothing changed. */
   write(changes: Changes): Written
-  /** The id under which runs of this process and runtime are noted. */
+  /** The id under which runs of this process and runtime are noted: its first write. BufferError where nothing can be written. */
   origin(boot: string, runtime: Runtime): number
   /** The answer already made for this task id, owed or remembered. */
   answered(model: string, task: string): StoredRow | undefined
   row(seq: number): StoredRow | undefined
   /** Owed rows in no batch, oldest first. */
   loose(after: number, limit: number): StoredRow[]
+  /** The newest row ever made. */
+  lastRow(): number
+  /** True for a row that goes out with its batch. */
+  inBatch(row: Pick<StoredRow, 'seq' | 'receipted'>): boolean
   /** The oldest unacknowledged batch after `seq`. */
   nextBatch(after: number): StoredBatch | undefined
   resultsOf(batch: number): StoredRow[]
@@ -30,6 +37,8 @@ export interface Buffer {
   bytes(): number
   /** True while what must be kept fills the cap: no more work should be taken. */
   full(): boolean
+  /** There is nothing to do: the write-ahead log is copied into the file and emptied, if that is worth it. */
+  rest(): void
   close(): void
 }
 
@@ -38,12 +47,18 @@ export interface BufferOptions {
   readonly device: string
   readonly privateKey: KeyObject
   readonly capBytes: number
+  /** Epoch milliseconds that do not jump (clock.ts, createSteady): answers are remembered by it. */
   readonly now: () => number
+  /** The file was found damaged: whoever asked gets the same error, but may be a handler that goes on after errors. */
+  readonly onDamage?: (error: BufferError) => void
 }
+
+/** Writes after which a rest copies the log: a board that answers once a minute must not pay for it each time. */
+const WORTH_COPYING = 32
 
 /** Opens or makes the file. A damaged one is set aside (`setAside`); BufferError when it is newer, in use or cannot be written. */
 export function openBuffer(options: BufferOptions): Buffer {
-  const { db, chain, setAside } = openBufferFile(options.file, options.device, options.now)
+  const { db, chain, setAside } = openBufferFile(options.file, options.device, options.now, options.capBytes)
   const sql = prepareStatements(db)
   const pen = { ...options, chain, sql }
   let totals = sql.totals
@@ -52,30 +67,58 @@ export function openBuffer(options: BufferOptions): Buffer {
     const next = { ...totals }
     return { next, ...applyChanges(pen, changes, next) }
   })
+  let writesInLog = 0
+  function guarded<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
+    return (...args) => {
+      try {
+        return work(...args)
+      } catch (error) {
+        const damage = damageOf(options.file, error)
+        if (damage) options.onDamage?.(damage)
+        throw damage ?? error
+      }
+    }
+  }
+  const poison = createPoisonTable(db)
   return {
     chain,
     setAside,
+    poison: { ...poison, put: guarded(poison.put), forget: guarded(poison.forget) },
     lastSeq: () => totals.lastSeq,
-    write(changes) {
+    write: guarded((changes) => {
       const done = transact.immediate(changes)
       totals = done.next
       full = done.full
+      writesInLog += 1
       return done
-    },
-    origin(boot, runtime) {
+    }),
+    origin: guarded((boot, runtime) => {
       const key = { boot, runtime: JSON.stringify(runtime) }
-      sql.addOrigin.run(key)
+      try {
+        sql.addOrigin.run(key)
+      } catch (error) {
+        throw damageOf(options.file, error) ?? unwritable(options.file, error) ?? error
+      }
       return sql.originId.get(key)?.id ?? 0
-    },
-    answered: (model, task) => sql.answered.get({ model, task }),
-    row: (seq) => sql.row.get({ seq }),
-    loose: (after, limit) => (after < totals.lastRow ? sql.loose.all({ after, limit }) : []),
-    nextBatch: (after) => (after < totals.lastSeq ? sql.nextBatch.get({ after }) : undefined),
-    resultsOf: (batch) => sql.resultsOf.all({ batch }),
+    }),
+    answered: guarded((model, task) => sql.answered.get({ model, task })),
+    row: guarded((seq) => sql.row.get({ seq })),
+    loose: guarded((after, limit) =>
+      after < totals.lastRow ? sql.loose.all({ after, cutRow: totals.cutRow, limit }) : [],
+    ),
+    lastRow: () => totals.lastRow,
+    inBatch: ({ seq, receipted }) => receipted === 1 && seq <= totals.cutRow,
+    nextBatch: guarded((after) => (after < totals.lastSeq ? sql.nextBatch.get({ after }) : undefined)),
+    resultsOf: guarded((batch) => sql.resultsOf.all({ batch })),
     owed: () => totals.owed,
     uncut: () => totals.uncut,
     bytes: () => totals.bytes,
     full: () => full,
+    rest: guarded(() => {
+      if (writesInLog < WORTH_COPYING) return
+      db.pragma('wal_checkpoint(TRUNCATE)')
+      writesInLog = 0
+    }),
     close: () => db.close(),
   }
 }

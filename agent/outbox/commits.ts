@@ -7,17 +7,31 @@ import type { Buffer } from './buffer.ts'
 import { type Answer, BATCH_ITEMS, type Written } from './buffer-write.ts'
 
 export interface CommitDelays {
-  /** Between two commits with answers in them. */
+  /** Between two commits with answers in them, at least. */
   readonly gapMs: number
-  /** From a receipt item to the batch it is signed in. */
+  /** And at most: a slow card gets twice as long as its last commit took. */
+  readonly longestGapMs: number
+  /** From a receipt item to the batch it is signed in, where another commit can carry it. */
   readonly cutMs: number
+  /** The same where none comes along. */
+  readonly cutAloneMs: number
   /** From an acknowledgement to the commit that notes it, unless another commit comes first. */
   readonly settleMs: number
   /** After a commit that failed (disk full, read-only). */
   readonly retryMs: number
+  /** Without work, until the buffer may tidy up its file. */
+  readonly restMs: number
 }
 
-export const COMMIT_DELAYS: CommitDelays = { gapMs: 5, cutMs: 250, settleMs: 2_000, retryMs: 1_000 }
+export const COMMIT_DELAYS: CommitDelays = {
+  gapMs: 5,
+  longestGapMs: 100,
+  cutMs: 250,
+  cutAloneMs: 500,
+  settleMs: 2_000,
+  retryMs: 1_000,
+  restMs: 15_000,
+}
 
 export interface Commits {
   add(answer: Answer): void
@@ -37,16 +51,16 @@ export interface Commits {
 }
 
 interface Options {
-  readonly buffer: Pick<Buffer, 'write' | 'uncut'>
+  readonly buffer: Pick<Buffer, 'write' | 'uncut' | 'rest'>
   readonly clock: Clock
   readonly log: Logger
   readonly delays?: CommitDelays
-  /** After each commit; `seqs` are the new rows. */
-  readonly onWritten: (written: Written) => void
+  /** After each commit; `seqs` are the rows of `answers`. */
+  readonly onWritten: (written: Written, answers: readonly Answer[]) => void
 }
 
 /** Faults of the disk, which may pass. Anything else (a damaged file, a broken constraint) must end the process. */
-const mayPass = (error: unknown): boolean =>
+export const mayPass = (error: unknown): boolean =>
   error instanceof Error &&
   'code' in error &&
   typeof error.code === 'string' &&
@@ -59,21 +73,27 @@ export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_D
   let upTo: number | undefined
   let uncutSince: number | undefined
   let lastAt = Number.NEGATIVE_INFINITY
+  let gapMs = delays.gapMs
   let failures = 0
+  let stopRest: (() => void) | undefined
 
-  const untilCut = (): number => remaining(uncutSince, delays.cutMs, clock.now())
+  const until = (since: number, spanMs: number): number => since + spanMs - clock.elapsed()
 
   function commit(cutNow: boolean): boolean {
     alarm.cancel()
-    const cut = cutNow || untilCut() <= 0 || buffer.uncut() >= BATCH_ITEMS
+    const startedAt = clock.elapsed()
+    const isRipe = uncutSince !== undefined && until(uncutSince, delays.cutMs) <= 0
+    const cut = cutNow || isRipe || buffer.uncut() >= BATCH_ITEMS
     const written = tryWrite(cut)
-    lastAt = clock.now()
+    lastAt = clock.elapsed()
+    gapMs = Math.min(delays.longestGapMs, Math.max(delays.gapMs, 2 * (lastAt - startedAt)))
     if (written) {
+      const kept = answers
       answers = []
       pubacked = []
       upTo = undefined
       uncutSince = buffer.uncut() === 0 ? undefined : cut ? lastAt : (uncutSince ?? lastAt)
-      onWritten(written)
+      onWritten(written, kept)
     }
     schedule()
     return written !== undefined
@@ -95,10 +115,21 @@ export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_D
   }
 
   function schedule(): void {
+    stopRest?.()
     if (failures > 0) alarm.within(delays.retryMs)
-    else if (answers.length > 0) alarm.within(remaining(lastAt, delays.gapMs, clock.now()))
-    else if (uncutSince !== undefined) alarm.within(untilCut())
+    else if (answers.length > 0) alarm.within(until(lastAt, gapMs))
+    else if (uncutSince !== undefined) alarm.within(until(uncutSince, delays.cutAloneMs))
     else if (pubacked.length > 0 || upTo !== undefined) alarm.within(delays.settleMs)
+    else stopRest = clock.after(delays.restMs, rest)
+  }
+
+  function rest(): void {
+    try {
+      buffer.rest()
+    } catch (error) {
+      if (!mayPass(error)) throw error
+      log.warn({ err: error }, 'the outbox could not be tidied up')
+    }
   }
 
   // What an earlier process left unsigned is signed at once.
@@ -121,13 +152,12 @@ export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_D
     holds: (model, task) => answers.some((answer) => answer.task === task && answer.model === model),
     pending: () => answers.length,
     failing: () => failures > 0,
-    close: () => alarm.cancel(),
+    close() {
+      alarm.cancel()
+      stopRest?.()
+    },
   }
 }
-
-/** Milliseconds left of `spanMs` since `since`; never more than the span, because the wall clock may have been set back. */
-const remaining = (since: number | undefined, spanMs: number, now: number): number =>
-  since === undefined ? Number.POSITIVE_INFINITY : Math.min(since + spanMs - now, spanMs)
 
 /** One alarm that rings at the earliest time asked for. */
 function createAlarm(clock: Clock, ring: () => void) {
@@ -141,7 +171,7 @@ function createAlarm(clock: Clock, ring: () => void) {
   return {
     cancel,
     within(delayMs: number): void {
-      const at = clock.now() + Math.max(0, delayMs)
+      const at = clock.elapsed() + Math.max(0, delayMs)
       if (dueAt !== undefined && dueAt <= at) return
       cancel()
       dueAt = at

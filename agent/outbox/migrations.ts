@@ -52,4 +52,50 @@ export const MIGRATIONS: readonly string[] = [
   CREATE UNIQUE INDEX results_remembered ON results (model, task) WHERE remembered = 1;
   CREATE INDEX results_settled ON results (settled_at) WHERE settled_at IS NOT NULL;
   `,
+  `
+  -- A result is written once: whether it is in a batch, and whether the console has it, follows from its row number.
+  -- Before, cutting and settling wrote every result again, which was half of all that went to the card.
+  ALTER TABLE batches ADD COLUMN items INTEGER NOT NULL DEFAULT 0;
+  UPDATE batches SET items = (SELECT count(*) FROM results WHERE batch = batches.seq);
+
+  -- Up to which row the console had everything, and when it said so.
+  CREATE TABLE acks (
+    at INTEGER PRIMARY KEY,
+    row INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE results_once (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('task', 'refusal', 'sample')),
+    model TEXT NOT NULL,
+    task TEXT,
+    payload TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    made_at INTEGER NOT NULL,
+    remembered INTEGER NOT NULL CHECK (remembered IN (0, 1)),
+    origin INTEGER REFERENCES origins (id),
+    item TEXT,
+    settled_at INTEGER,
+    CHECK ((kind = 'sample') = (task IS NULL)),
+    CHECK (item IS NULL OR (kind = 'task' AND origin IS NOT NULL AND settled_at IS NULL)),
+    CHECK (remembered = 0 OR task IS NOT NULL)
+  ) STRICT;
+  INSERT INTO results_once
+    SELECT seq, kind, model, task, payload, bytes, made_at, remembered, origin, item, settled_at FROM results;
+  DROP TABLE results;
+  ALTER TABLE results_once RENAME TO results;
+  CREATE UNIQUE INDEX results_remembered ON results (model, task) WHERE remembered = 1;
+  CREATE INDEX results_settled ON results (settled_at) WHERE settled_at IS NOT NULL;
+  `,
+  `
+  -- Inputs that killed the inference process: by hash, never the frame. Two strikes, and this model runs it no more.
+  CREATE TABLE poison (
+    model_digest TEXT NOT NULL,
+    input TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    strikes INTEGER NOT NULL CHECK (strikes > 0),
+    PRIMARY KEY (model_digest, input)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]

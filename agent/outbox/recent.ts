@@ -1,7 +1,7 @@
 // Row numbers seen lately, in bounded memory.
 
 export interface Recent {
-  add(seq: number, now: number): void
+  add(seq: number, elapsedMs: number): void
   /** True for what was added within the last `spanMs`; perhaps true up to twice that. */
   has(seq: number): boolean
   clear(): void
@@ -12,12 +12,11 @@ export function createRecent(spanMs: number): Recent {
   let before = new Set<number>()
   let since = Number.NEGATIVE_INFINITY
   return {
-    add(seq, now) {
-      // `< since`: the wall clock was set back.
-      if (now - since >= spanMs || now < since) {
+    add(seq, elapsedMs) {
+      if (elapsedMs - since >= spanMs) {
         before = current
         current = new Set()
-        since = now
+        since = elapsedMs
       }
       current.add(seq)
     },

@@ -1,4 +1,5 @@
-// Publishes answers, a bounded number at a time: fresh ones in the order they were committed, repeats when asked.
+// Publishes answers, a bounded number at a time: fresh ones in the order they were committed, repeats when asked, and
+// what need not be kept without the disk.
 import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import type { StoredRow } from './buffer-statements.ts'
@@ -9,7 +10,7 @@ import { createSlots } from './slots.ts'
 /** Publishes in flight: enough to fill a round trip, few enough for engines that allow 100 unacknowledged. */
 const WINDOW = 24
 
-/** The connection, as both senders see it. A publish that fails means that it is gone until the link says otherwise. */
+/** The connection, as both senders see it. A publish that fails means that it is gone, or not fit to be used for a while. */
 export interface Line {
   up: boolean
   /** QoS 1; rejects when the link is down or goes down. */
@@ -23,29 +24,26 @@ export interface ResultSender {
   /** Sends these rows; resolves when each has its PUBACK or was put back. */
   send(rows: readonly StoredRow[]): Promise<void>
   again(seq: number): void
+  /** Publishes what is not in the buffer, now. False when the line is down or the window is full; `failed` when it broke. */
+  trySend(topic: string, payload: string, failed: () => void): boolean
   /** Resolves when nothing waits and nothing is in flight. */
   published(): Promise<void>
 }
 
-/** A row to be sent again: because its sending failed, or because somebody asked. */
-interface Repeat {
-  readonly seq: number
-  readonly asked: boolean
-}
-
 interface Options {
-  readonly buffer: Pick<Buffer, 'loose' | 'row'>
+  readonly buffer: Pick<Buffer, 'loose' | 'row' | 'lastRow' | 'inBatch'>
   readonly commits: Pick<Commits, 'settle'>
   readonly clock: Clock
   readonly line: Line
-  readonly topicOf: (row: StoredRow) => string
+  readonly topicOf: (row: Pick<StoredRow, 'model' | 'task'>) => string
   /** Rows that only an ack settles are noted here at their PUBACK. */
   readonly arrived: Recent
 }
 
 export function createResultSender({ buffer, commits, clock, line, topicOf, arrived }: Options): ResultSender {
   const slots = createSlots(WINDOW)
-  const repeats: Repeat[] = []
+  /** Rows to be sent again, because their sending failed (false) or because somebody asked (true): once, however often. */
+  const repeats = new Map<number, boolean>()
   const flying = new Map<number, Promise<void>>()
   let waiting: (() => void)[] = []
   /** The last row that was sent for the first time. */
@@ -53,19 +51,28 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
 
   function pump(): void {
     if (!line.up) return
-    for (const { seq, asked } of repeats.splice(0, slots.free())) {
+    for (const [seq, asked] of repeats.entries().take(slots.free()).toArray()) {
+      repeats.delete(seq)
       const row = buffer.row(seq)
       // What is in a batch by now goes out with it.
-      if (row && (asked || row.batch === null) && slots.tryTake()) void launch(row)
+      if (row && (asked || !buffer.inBatch(row)) && slots.tryTake()) void launch(row)
     }
-    for (const row of slots.free() > 0 ? buffer.loose(cursor, slots.free()) : []) {
-      if (!slots.tryTake()) break
-      cursor = row.seq
-      void launch(row)
-    }
+    if (slots.free() > 0) launchNew(slots.free())
     if (slots.free() < WINDOW) return
     for (const resolve of waiting) resolve()
     waiting = []
+  }
+
+  function launchNew(limit: number): void {
+    const newest = buffer.lastRow()
+    const rows = buffer.loose(cursor, limit)
+    for (const row of rows) {
+      if (!slots.tryTake()) return
+      cursor = row.seq
+      void launch(row)
+    }
+    // What was passed over is in batches: a backlog of them is looked through once.
+    if (rows.length < limit) cursor = newest
   }
 
   /** For a row that has a slot. */
@@ -79,13 +86,23 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
   async function sendOne(row: StoredRow): Promise<void> {
     try {
       await line.publish(topicOf(row), row.payload)
-      if (row.receipted === 1) arrived.add(row.seq, clock.now())
+      if (row.receipted === 1) arrived.add(row.seq, clock.elapsed())
       else commits.settle(row.seq)
     } catch (error) {
       line.lost(error)
-      repeats.push({ seq: row.seq, asked: false })
+      repeats.set(row.seq, repeats.get(row.seq) ?? false)
     }
     flying.delete(row.seq)
+    slots.give(pump)
+  }
+
+  async function sendUnkept(topic: string, payload: string, failed: () => void): Promise<void> {
+    try {
+      await line.publish(topic, payload)
+    } catch (error) {
+      line.lost(error)
+      failed()
+    }
     slots.give(pump)
   }
 
@@ -100,12 +117,17 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
       }
       await Promise.all(sent)
     },
+    trySend(topic, payload, failed) {
+      if (!line.up || !slots.tryTake()) return false
+      void sendUnkept(topic, payload, failed)
+      return true
+    },
     again(seq) {
-      repeats.push({ seq, asked: true })
+      repeats.set(seq, true)
       pump()
     },
     published() {
-      const nothing = slots.free() === WINDOW && repeats.length === 0 && buffer.loose(cursor, 1).length === 0
+      const nothing = slots.free() === WINDOW && repeats.size === 0 && buffer.loose(cursor, 1).length === 0
       return nothing ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))
     },
   }

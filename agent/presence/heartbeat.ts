@@ -1,5 +1,5 @@
 // The heartbeat: what the board did and how it is, small enough to be sent every half minute over a metered uplink.
-import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import type { HeartbeatMessage, VitalFlag } from '../../broker/protocol/messages.ts'
 import type { Counts } from '../frames/tally.ts'
 import type { Vitals } from './vitals.ts'
 
@@ -18,20 +18,59 @@ export interface Readings {
   /** Resident memory of the agent and its inference host. */
   readonly memMiB: number
   readonly vitals: Vitals
+  /** Worst first. */
+  readonly flags: readonly VitalFlag[]
+  readonly energy: HeartbeatMessage['energy']
   readonly host: 'starting' | 'ready' | 'restarting'
+  /** Models it can run. */
+  readonly models: number
+  /** It is too hot to work. */
+  readonly paused: boolean
+  readonly diskFailing: boolean
+  readonly outboxFull: boolean
 }
 
-const idleReason = ({ host, queue, answeredSince }: Readings): HeartbeatMessage['idle'] => {
+/** The first cause that alone keeps it from working; `no-work` only where nothing else does. */
+function idleReason(readings: Readings): HeartbeatMessage['idle'] {
+  const { host, models, paused, diskFailing, outboxFull, queue, answeredSince } = readings
+  if (models === 0) return 'no-model'
   if (host === 'starting') return 'starting'
   if (host === 'restarting') return 'host-restarting'
+  if (paused) return 'too-hot'
+  if (diskFailing) return 'disk-failing'
+  if (outboxFull) return 'outbox-full'
   return queue === 0 && answeredSince === 0 ? 'no-work' : undefined
 }
 
-/** The message for these readings, at most 400 bytes of JSON: rare reasons are added up as `other` when there are too many. */
+/**
+ * The message for these readings, at most 400 bytes of JSON. When they are more, rare reasons are added up as `other`, then
+ * the last flags and the energy stay out: the vitals message and the results say them too.
+ */
 export function heartbeatOf(readings: Readings): HeartbeatMessage {
+  const reasons = Object.entries(readings.counts.reasons).sort(([, a], [, b]) => b - a)
+  const { flags, energy } = readings
+  for (let kept = reasons.length; kept >= 0; kept -= 1) {
+    const message = messageOf(readings, fold(reasons, kept), flags, energy)
+    if (fits(message)) return message
+  }
+  for (let kept = flags.length; kept > 0; kept -= 1) {
+    const message = messageOf(readings, fold(reasons, 0), flags.slice(0, kept), undefined)
+    if (fits(message)) return message
+  }
+  return messageOf(readings, fold(reasons, 0), [], undefined)
+}
+
+const fits = (message: HeartbeatMessage): boolean => JSON.stringify(message).length <= HEARTBEAT_BYTES
+
+function messageOf(
+  readings: Readings,
+  drops: Record<string, number>,
+  flags: readonly VitalFlag[],
+  energy: HeartbeatMessage['energy'],
+): HeartbeatMessage {
   const { at, upMs, counts, answeredSince, sinceMs, queue, outbox, memMiB, vitals } = readings
   const idle = idleReason(readings)
-  const whole = (drops: Record<string, number>): HeartbeatMessage => ({
+  return {
     at: new Date(at).toISOString(),
     upS: Math.round(upMs / 1000),
     queue,
@@ -44,14 +83,10 @@ export function heartbeatOf(readings: Readings): HeartbeatMessage {
     ...(vitals.tempC !== undefined && { tempC: vitals.tempC }),
     memMiB: Math.round(memMiB),
     freeMiB: vitals.freeMiB,
+    ...(energy && { energy }),
+    ...(flags.length > 0 && { flags: [...flags] }),
     ...(idle && { idle }),
-  })
-  const reasons = Object.entries(counts.reasons).sort(([, a], [, b]) => b - a)
-  for (let kept = reasons.length; kept > 0; kept -= 1) {
-    const message = whole(fold(reasons, kept))
-    if (JSON.stringify(message).length <= HEARTBEAT_BYTES) return message
   }
-  return whole(fold(reasons, 0))
 }
 
 function fold(reasons: readonly (readonly [string, number])[], kept: number): Record<string, number> {

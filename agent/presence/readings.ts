@@ -1,49 +1,90 @@
-// Gathers what the next heartbeat says.
-import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+// Gathers what the next heartbeat and the next vitals say.
+import type { HeartbeatMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
 import type { InferenceHost } from '../../models/runtime/host.ts'
+import type { Clock } from '../clock.ts'
+import type { Serving } from '../frames/serving.ts'
+import type { Suspects } from '../frames/suspects.ts'
 import type { Tally } from '../frames/tally.ts'
 import type { Work } from '../frames/work.ts'
 import type { Buffer } from '../outbox/buffer.ts'
 import type { Commits } from '../outbox/commits.ts'
 import { heartbeatOf } from './heartbeat.ts'
-import { readVitals } from './vitals.ts'
+import type { Senses } from './senses.ts'
 
 interface Options {
   readonly tally: Pick<Tally, 'counts'>
   readonly work: Pick<Work, 'load'>
-  readonly commits: Pick<Commits, 'pending'>
-  readonly buffer: Pick<Buffer, 'owed'>
+  readonly commits: Pick<Commits, 'pending' | 'failing'>
+  readonly buffer: Pick<Buffer, 'owed' | 'full'>
   readonly host: Pick<InferenceHost, 'stats'>
+  readonly serving: Pick<Serving, 'names' | 'fault' | 'served'>
+  readonly senses: Pick<Senses, 'look' | 'thermal' | 'energy'>
   /** False until the models are loaded. */
   readonly ready: () => boolean
-  readonly now: () => number
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>
   readonly rssBytes: () => number
 }
 
 const MIB = 1024 * 1024
+/** A heartbeat at a connection may follow another at once: rates over less than this say nothing, so the span goes on. */
+const SHORTEST_SPAN_MS = 5_000
 
 export function createReadings(options: Options): () => Promise<HeartbeatMessage> {
-  const { tally, work, commits, buffer, host, ready, now, rssBytes } = options
-  const startedAt = now()
-  let last = { at: startedAt, answered: 0 }
+  const { tally, work, commits, buffer, serving, senses, ready, clock, rssBytes } = options
+  let from = { at: clock.elapsed(), answered: 0 }
+  let energy: HeartbeatMessage['energy']
   return async () => {
-    const vitals = await readVitals()
-    const at = now()
+    const { vitals, flags } = await senses.look()
+    const at = clock.elapsed()
     const counts = tally.counts()
-    const before = last
-    last = { at, answered: counts.answered }
-    const hostStats = host.stats()
+    const before = from
+    if (at - before.at >= SHORTEST_SPAN_MS) {
+      from = { at, answered: counts.answered }
+      energy = senses.energy.take()
+    }
+    const host = options.host.stats()
     return heartbeatOf({
-      at,
-      upMs: Math.max(0, at - startedAt),
+      at: clock.now(),
+      upMs: at,
       counts,
       answeredSince: counts.answered - before.answered,
       sinceMs: at - before.at,
       queue: work.load(),
       outbox: buffer.owed() + commits.pending(),
-      memMiB: rssBytes() / MIB + (hostStats.rssMiB ?? 0),
+      memMiB: rssBytes() / MIB + (host.rssMiB ?? 0),
       vitals,
-      host: ready() ? (hostStats.ready ? 'ready' : 'restarting') : 'starting',
+      flags,
+      energy,
+      host: ready() ? (host.ready ? 'ready' : 'restarting') : 'starting',
+      models: runnable(serving),
+      paused: senses.thermal.state() === 'paused',
+      diskFailing: commits.failing(),
+      outboxFull: buffer.full(),
     })
   }
 }
+
+/** Served, or about to be; not those that could not be loaded. */
+const runnable = (serving: Options['serving']): number =>
+  Math.max(serving.served().length, serving.names().filter((id) => serving.fault(id) === undefined).length)
+
+interface Counted {
+  readonly senses: Pick<Senses, 'examine'>
+  readonly host: Pick<InferenceHost, 'stats'>
+  readonly suspects: Pick<Suspects, 'count'>
+  readonly now: () => number
+}
+
+/** Also what the command `vitals` answers. */
+export const createVitals =
+  ({ senses, host, suspects, now }: Counted): (() => Promise<VitalsMessage>) =>
+  async () => {
+    const found = await senses.examine()
+    const { restarts, crashes, timeouts, recycled, unloads, waitedForLoad } = host.stats()
+    const poisoned = suspects.count()
+    return {
+      at: new Date(now()).toISOString(),
+      ...found,
+      host: { restarts, crashes, timeouts, recycled, poisoned, unloads, waitedForLoad },
+    }
+  }

@@ -1,14 +1,14 @@
-// What the board says about itself, read from /proc and /sys below `root` (a fixture tree in tests). A sensor that is not
-// there is absent, never 0.
-import { readdir, readFile } from 'node:fs/promises'
+// What the board says about itself at every heartbeat, and what it is. A sensor that is not there is absent, never 0.
 import { arch, availableParallelism, freemem, totalmem } from 'node:os'
-import { join } from 'node:path'
+import { openTree, type Tree } from './sysfs.ts'
+import { processorOf, readZones } from './zones.ts'
 
 export interface Vitals {
   readonly tempC?: number
   readonly totalMiB: number
   /** Available to new work, as the kernel estimates it. */
   readonly freeMiB: number
+  readonly swapUsedMiB?: number
 }
 
 export interface Board {
@@ -18,67 +18,61 @@ export interface Board {
   readonly memMiB: number
 }
 
-/** Zone types that measure the processor, best first: Raspberry Pi and most ARM boards, Jetson, x86. The index says nothing. */
-const CPU_ZONES = [
-  'cpu-thermal',
-  'cpu_thermal',
-  'CPU-therm',
-  'tj-thermal',
-  'soc-thermal',
-  'soc_thermal',
-  'x86_pkg_temp',
-]
-/** Jetson zones that are powered off read -256 °C, and broken ones far above what silicon survives. */
-const PLAUSIBLE_C = { from: -40, to: 150 } as const
-
-const readText = (file: string): Promise<string | undefined> =>
-  readFile(file, 'utf8').then(
-    (text) => text.replaceAll('\0', '').trim(),
-    () => undefined,
-  )
-
-async function readZone(folder: string): Promise<{ type: string; tempC: number } | undefined> {
-  const [type, milli] = await Promise.all([readText(join(folder, 'type')), readText(join(folder, 'temp'))])
-  if (type === undefined || !milli || !/^-?\d+$/.test(milli)) return undefined
-  const tempC = Number(milli) / 1000
-  return tempC > PLAUSIBLE_C.from && tempC < PLAUSIBLE_C.to ? { type, tempC } : undefined
-}
-
-async function readTemperature(root: string): Promise<number | undefined> {
-  const folder = join(root, 'sys/class/thermal')
-  const names = await readdir(folder).catch(() => [])
-  const zones = await Promise.all(
-    names.filter((n) => n.startsWith('thermal_zone')).map((n) => readZone(join(folder, n))),
-  )
-  for (const wanted of CPU_ZONES) {
-    const zone = zones.find((candidate) => candidate?.type === wanted)
-    if (zone) return Math.round(zone.tempC * 10) / 10
-  }
-  return undefined
-}
-
 const MIB = 1024 * 1024
 
-const mebibytes = (meminfo: string | undefined, field: string, otherwise: number): number => {
+const mebibytes = (meminfo: string | undefined, field: string): number | undefined => {
   const kibibytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(meminfo ?? '')?.[1]
-  return Math.round(kibibytes === undefined ? otherwise / MIB : Number(kibibytes) / 1024)
+  return kibibytes === undefined ? undefined : Math.round(Number(kibibytes) / 1024)
 }
 
-export async function readVitals(root = '/'): Promise<Vitals> {
-  const [tempC, meminfo] = await Promise.all([readTemperature(root), readText(join(root, 'proc/meminfo'))])
+/** Absent on a board without swap. */
+function swapUsed(meminfo: string | undefined): number | undefined {
+  const total = mebibytes(meminfo, 'SwapTotal')
+  const free = mebibytes(meminfo, 'SwapFree')
+  return total === undefined || total === 0 || free === undefined ? undefined : total - free
+}
+
+export async function readVitals(tree: Tree = openTree()): Promise<Vitals> {
+  const [zones, meminfo] = await Promise.all([readZones(tree), tree.text('proc/meminfo')])
+  const tempC = processorOf(zones)?.c
+  const swapUsedMiB = swapUsed(meminfo)
   return {
     ...(tempC !== undefined && { tempC }),
-    totalMiB: mebibytes(meminfo, 'MemTotal', totalmem()),
-    freeMiB: mebibytes(meminfo, 'MemAvailable', freemem()),
+    totalMiB: mebibytes(meminfo, 'MemTotal') ?? Math.round(totalmem() / MIB),
+    freeMiB: mebibytes(meminfo, 'MemAvailable') ?? Math.round(freemem() / MIB),
+    ...(swapUsedMiB !== undefined && { swapUsedMiB }),
   }
 }
 
-/** The board's name as its firmware gives it (device tree on ARM, DMI on a PC). */
-export async function readBoard(root = '/'): Promise<Board> {
-  const [tree, dmi, { totalMiB }] = await Promise.all([
-    readText(join(root, 'proc/device-tree/model')),
-    readText(join(root, 'sys/class/dmi/id/product_name')),
-    readVitals(root),
+/** What makers leave in the DMI fields of boards they did not name. */
+const UNNAMED =
+  /^(to be filled by o\.?e\.?m\.?|default string|system (product name|manufacturer|version)|not specified|none|o\.?e\.?m\.?)$/i
+
+async function readDmi(tree: Tree): Promise<string | undefined> {
+  const read = async (field: string): Promise<string | undefined> => {
+    const text = await tree.text(`sys/class/dmi/id/${field}`)
+    return text === undefined || UNNAMED.test(text) ? undefined : text
+  }
+  const [vendor, product, boardVendor, board] = await Promise.all(
+    ['sys_vendor', 'product_name', 'board_vendor', 'board_name'].map(read),
+  )
+  const [maker, name] = product === undefined ? [boardVendor ?? vendor, board] : [vendor, product]
+  if (name === undefined) return undefined
+  return maker === undefined || name.startsWith(maker) ? name : `${maker} ${name}`
+}
+
+/** Undefined on ARM, whose kernel gives numbers only. */
+export const processorName = async (tree: Tree): Promise<string | undefined> =>
+  /^model name\s*:\s*(.+)$/m.exec((await tree.text('proc/cpuinfo')) ?? '')?.[1]?.trim()
+
+/** The board's name as its firmware gives it (device tree on ARM, DMI on a PC), else its processor's. */
+export async function readBoard(tree: Tree = openTree()): Promise<Board> {
+  const [name, dmi, processor, { totalMiB }] = await Promise.all([
+    tree.text('proc/device-tree/model'),
+    readDmi(tree),
+    processorName(tree),
+    readVitals(tree),
   ])
-  return { model: tree || dmi || 'unknown board', arch: arch(), cpus: availableParallelism(), memMiB: totalMiB }
+  const model = name ?? dmi ?? processor ?? 'unknown board'
+  return { model, arch: arch(), cpus: availableParallelism(), memMiB: totalMiB }
 }

@@ -11,6 +11,10 @@ export interface Flights {
   rejectAll(reason: LinkError): void
 }
 
+/** A number is the broker's reason for saying no (MQTT 5); anything else is the end of the connection. */
+const codeOf = (error: Error): 'publish-refused' | 'disconnected' =>
+  'code' in error && typeof error.code === 'number' ? 'publish-refused' : 'disconnected'
+
 /** `onSilence` is called when no PUBACK came for `silenceMs` plus the time that the bytes in flight need on a slow uplink. */
 export function createFlights(silenceMs: number, onSilence: (reason: LinkError) => void): Flights {
   const flights = new Map<(reason: LinkError) => void, number | undefined>()
@@ -51,7 +55,7 @@ export function createFlights(silenceMs: number, onSilence: (reason: LinkError) 
         send((error) => {
           if (bytes !== undefined) answers += 1
           if (!land(reject)) return
-          if (error) reject(new LinkError('disconnected', error.message, { cause: error }))
+          if (error) reject(new LinkError(codeOf(error), error.message, { cause: error }))
           else resolve()
         })
       }),

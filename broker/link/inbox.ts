@@ -1,12 +1,19 @@
 // Incoming messages of a link: handlers run side by side, acknowledgements leave in the order of arrival (MQTT-4.6.0-2).
 import type { Logger } from 'pino'
+import type { MessageMeta } from './terms.ts'
 
-export type MessageHandler = (topic: string, payload: Buffer, retain: boolean) => void | Promise<void>
+export type MessageHandler = (
+  topic: string,
+  payload: Buffer,
+  retain: boolean,
+  meta: MessageMeta,
+) => void | Promise<void>
 
 export interface Incoming {
   readonly topic: string
   readonly payload: Buffer
   readonly retain: boolean
+  readonly meta: MessageMeta
   /** Writes the PUBACK; absent for QoS 0. */
   readonly acknowledge?: () => void
   /** Lets the next packet be read. */
@@ -39,10 +46,10 @@ export function createInbox(handle: MessageHandler, log: Logger, limits: InboxLi
   let held: (() => void) | undefined
   let answered: Promise<void> = Promise.resolve()
 
-  async function run({ topic, payload, retain }: Incoming, done: () => void): Promise<void> {
+  async function run({ topic, payload, retain, meta }: Incoming, done: () => void): Promise<void> {
     running += 1
     try {
-      await handle(topic, payload, retain)
+      await handle(topic, payload, retain, meta)
     } catch (error) {
       failed += 1
       log.error({ topic, bytes: payload.byteLength, err: error }, 'a message could not be handled')

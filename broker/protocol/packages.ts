@@ -80,8 +80,8 @@ function jsonOf(body: string): unknown {
 }
 
 /**
- * GET {console}/boards/desired with the board's credential as bearer token: what this board should serve. `models` absent: the
- * console has no opinion, and the board serves its own folder.
+ * GET {console}/boards/desired with the board's credential as bearer token: what this board should serve. A model that is not
+ * named there is served from the board's own folder, where it is in there; `models` absent: the console has no opinion at all.
  */
 export const Desired = z.object({
   /** Grows with every change. */
@@ -92,6 +92,7 @@ export const Desired = z.object({
   models: z
     .array(z.object({ id: Id, version: Version, release: Sha256 }))
     .max(256)
+    .refine((models) => new Set(models.map(({ id }) => id)).size === models.length, 'names a model twice')
     .optional(),
 })
 export type Desired = z.infer<typeof Desired>

@@ -104,6 +104,12 @@ export function parseTopic(text: string, root = DEFAULT_ROOT): Topic | undefined
   return side === 'r' ? parseRequester(id, rest, levels.length) : undefined
 }
 
+/** How the topics begin on which a device, and nobody else, speaks. */
+export const ownTopics = (device: string, root = DEFAULT_ROOT): string[] => [
+  `${root}/d/${device}/`,
+  `${DISCOVERY_ROOT}/${device}/`,
+]
+
 /** Subscription filters: few and wide, never overlapping (the portable subset that every engine accepts). */
 export const filters = {
   deviceInput: (device: string, root = DEFAULT_ROOT): string[] => [

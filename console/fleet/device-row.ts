@@ -1,6 +1,6 @@
 // A board between the database's row and the console's memory.
 import type { Selectable } from 'kysely'
-import { HeartbeatMessage, InfoMessage } from '../../broker/protocol/messages.ts'
+import { HeartbeatMessage, InfoMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
 import type { Database } from '../store/schema.ts'
 import type { Board } from './devices.ts'
 
@@ -17,6 +17,7 @@ function stored<T>(
 export function fromRow(row: Row): Board {
   const info = stored(InfoMessage, row.info)
   const heartbeat = stored(HeartbeatMessage, row.heartbeat)
+  const vitals = stored(VitalsMessage, row.vitals)
   return {
     id: row.id,
     name: row.name,
@@ -25,6 +26,7 @@ export function fromRow(row: Row): Board {
     history: [],
     ...(info && { info }),
     ...(heartbeat && { heartbeat }),
+    ...(vitals && { vitals }),
     clocks: {
       ...(row.mqtt_state !== null && { mqtt: { state: row.mqtt_state, at: row.mqtt_at ?? 0 } }),
       ...(row.heartbeat_at !== null && { heartbeatAt: row.heartbeat_at }),
@@ -33,10 +35,11 @@ export function fromRow(row: Row): Board {
   }
 }
 
-export function toRow({ info, heartbeat, clocks }: Board) {
+export function toRow({ info, heartbeat, vitals, clocks }: Board) {
   return {
     info: info ? JSON.stringify(info) : null,
     heartbeat: heartbeat ? JSON.stringify(heartbeat) : null,
+    vitals: vitals ? JSON.stringify(vitals) : null,
     mqtt_state: clocks.mqtt?.state ?? null,
     mqtt_at: clocks.mqtt?.at ?? null,
     heartbeat_at: clocks.heartbeatAt ?? null,

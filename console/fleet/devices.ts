@@ -1,7 +1,7 @@
 // Every enrolled board as the console knows it: what it says of itself and its three clocks. Memory is what is asked;
 // the database is written once per turn, so a thousand heartbeats cost one transaction.
 import type { Kysely } from 'kysely'
-import type { HeartbeatMessage, InfoMessage, StatusMessage } from '../../broker/protocol/messages.ts'
+import type { HeartbeatMessage, InfoMessage, StatusMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
 import type { Change } from '../events.ts'
 import type { Database } from '../store/schema.ts'
 import { fromRow, toRow } from './device-row.ts'
@@ -14,6 +14,8 @@ export interface HistoryPoint {
   readonly queue: number
   readonly memMiB: number
   readonly tempC?: number
+  /** Joules per inference. */
+  readonly energyJ?: number
 }
 
 export interface Board {
@@ -25,6 +27,7 @@ export interface Board {
   readonly clocks: Clocks
   readonly info?: InfoMessage
   readonly heartbeat?: HeartbeatMessage
+  readonly vitals?: VitalsMessage
   /** Heartbeats since the console started, oldest first. */
   readonly history: readonly HistoryPoint[]
 }
@@ -53,11 +56,25 @@ function unheard(board: Board): Board {
   return { ...board, clocks: { ...board.clocks, mqtt: { state: 'offline', at } } }
 }
 
+const pointOf = ({ rate, queue, memMiB, tempC, energy }: HeartbeatMessage, at: number): HistoryPoint => ({
+  at,
+  rate,
+  queue,
+  memMiB,
+  ...(tempC !== undefined && { tempC }),
+  ...(energy && { energyJ: energy.j }),
+})
+
 interface Kept {
   board: Board
   history: HistoryPoint[]
   state: Presence['state']
 }
+
+const save = (db: Kysely<Database>, boards: readonly Board[]): Promise<void> =>
+  db.transaction().execute(async (trx) => {
+    for (const board of boards) await trx.updateTable('devices').set(toRow(board)).where('id', '=', board.id).execute()
+  })
 
 export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   const kept = new Map<string, Kept>()
@@ -90,13 +107,12 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
     return true
   }
 
-  const save = (ids: readonly string[]): Promise<void> =>
-    db.transaction().execute(async (trx) => {
-      for (const id of ids) {
-        const held = kept.get(id)
-        if (held) await trx.updateTable('devices').set(toRow(held.board)).where('id', '=', id).execute()
-      }
-    })
+  /** The same for what a page shows though the state stays. */
+  const tell = (id: string, difference: Partial<Board>): boolean => {
+    const known = change(id, difference)
+    if (known) emit({ about: 'device', id })
+    return known
+  }
 
   return {
     add,
@@ -112,18 +128,14 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
       return change(id, { clocks: { ...held?.board.clocks, mqtt: { state, at: now() } } })
     },
 
-    info(id: string, info: InfoMessage): boolean {
-      const known = change(id, { info })
-      if (known) emit({ about: 'device', id })
-      return known
-    },
+    info: (id: string, info: InfoMessage): boolean => tell(id, { info }),
+    vitals: (id: string, vitals: VitalsMessage): boolean => tell(id, { vitals }),
 
     heartbeat(id: string, heartbeat: HeartbeatMessage): boolean {
       const held = kept.get(id)
       if (held === undefined) return false
       const at = now()
-      const { rate, queue, memMiB, tempC } = heartbeat
-      held.history.push({ at, rate, queue, memMiB, ...(tempC !== undefined && { tempC }) })
+      held.history.push(pointOf(heartbeat, at))
       if (held.history.length > MAX_HISTORY) held.history.shift()
       addDrops(drops, id, heartbeat, at)
       change(id, { heartbeat, clocks: { ...held.board.clocks, heartbeatAt: at } })
@@ -144,7 +156,10 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
       unsaved.clear()
       if (ids.length === 0) return
       try {
-        await save(ids)
+        await save(
+          db,
+          ids.flatMap((id) => kept.get(id)?.board ?? []),
+        )
       } catch (error) {
         for (const id of ids) unsaved.add(id)
         throw error

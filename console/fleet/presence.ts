@@ -31,10 +31,10 @@ const IDLE_REASONS: Readonly<Record<IdleReason, string>> = {
   starting: 'Starting: it is loading its models.',
   'not-connected': 'It was not connected when it last looked; it reconnects by itself.',
   'host-restarting': 'Its inference process is restarting; look at the last results for the cause.',
-  'no-model': 'It can run none of its models; its log says why.',
+  'no-model': 'It can run none of its models: run `bramble-agent doctor` on it, or send it one from the Models page.',
   'outbox-full': 'Its outbox is full of receipts that this console has not acknowledged.',
-  'disk-failing': 'Its disk does not take results; look at its card.',
-  'too-hot': 'It is too hot and pauses until it has cooled down.',
+  'disk-failing': 'Its disk does not take results: make room on it, or replace its card.',
+  'too-hot': 'It is too hot and pauses until it has cooled down: give it a heat sink, a fan or more air.',
 }
 
 export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: number): Presence {

@@ -6,6 +6,7 @@ import type { ResultMessage } from '../../broker/protocol/messages.ts'
 import type { Topic } from '../../broker/protocol/topics.ts'
 import { createGroupCommit } from '../store/group-commit.ts'
 import type { Store } from '../store/open.ts'
+import { createAlias } from './alias.ts'
 import { createBook } from './book.ts'
 import type { Candidate } from './choice.ts'
 import { type Counts, createCounters, type Verdict } from './counters.ts'
@@ -100,6 +101,8 @@ export async function createDispatcher(options: DispatcherOptions): Promise<Disp
     frames: options.frames,
     limits,
     newId,
+    // New at each start: a board's memory of who had how much is shorter than that.
+    aliasOf: createAlias(newId()),
     boards: options.boards,
   }
   const { book, counters, streams } = market

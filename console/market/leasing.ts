@@ -27,7 +27,8 @@ async function lease(market: Market, round: Round, task: OpenTask, device: strin
   market.book.lease(task, device, until)
   round.note({ type: 'task-leased', task: task.id, state: 'leased' })
   // The board is told the end of its lease as the deadline: an answer after it would be thrown away.
-  const frame = { id: task.id, deadline: until, contentType: task.contentType as ContentType, data }
+  const source = market.aliasOf(task.requester)
+  const frame = { id: task.id, deadline: until, source, contentType: task.contentType as ContentType, data }
   round.tell({
     topic: { kind: 'device-in', device, model: task.model, task: task.id },
     payload: encodeFrame(frame),

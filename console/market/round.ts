@@ -24,6 +24,8 @@ export interface Market {
   readonly frames: Frames
   readonly limits: MarketLimits
   readonly newId: () => string
+  /** Under which name boards know a requester. */
+  readonly aliasOf: (requester: string) => string
   readonly boards: () => readonly Candidate[]
 }
 

@@ -1,7 +1,7 @@
 // What the HTTP API says, as zod schemas: the server documents itself from them and the page takes its types from them.
 // Money is a decimal string of integer base units; times are ISO 8601 UTC.
 import { z } from '@hono/zod-openapi'
-import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
+import { HeartbeatMessage, InfoMessage, ResultMessage, VitalFlag, VitalsMessage } from '../../broker/protocol/messages.ts'
 
 export const Units = z.string().regex(/^-?\d+$/)
 const At = z.iso.datetime()
@@ -29,6 +29,11 @@ export const Device = z.object({
   queue: z.int(),
   tempC: z.number().optional(),
   memMiB: z.number().optional(),
+  /** What is not as it should be now; empty for a board that is not heard of. */
+  flags: z.array(VitalFlag).optional(),
+  energy: HeartbeatMessage.shape.energy,
+  /** Changes when it says anew what it is (birth message) or how it is (vitals): a page that shows them reads them again. */
+  told: z.string().optional(),
   /** All that receipts of this board were credited, ever. */
   earned: Units,
 })
@@ -71,9 +76,18 @@ export const DeviceDetail = z.object({
   device: Device,
   info: InfoMessage.optional(),
   heartbeat: HeartbeatMessage.optional(),
+  vitals: VitalsMessage.optional(),
   /** Heartbeats kept in memory since the console started, oldest first. */
   history: z.array(
-    z.object({ at: At, rate: z.number(), queue: z.int(), memMiB: z.number(), tempC: z.number().optional() }),
+    z.object({
+      at: At,
+      rate: z.number(),
+      queue: z.int(),
+      memMiB: z.number(),
+      tempC: z.number().optional(),
+      /** Joules per inference. */
+      energyJ: z.number().optional(),
+    }),
   ),
   tasks: z.array(TaskView),
   receipts: z.array(ReceiptView),
@@ -102,8 +116,116 @@ export const Overview = z.object({
 })
 export type Overview = z.infer<typeof Overview>
 
+const Licence = z.object({ package: z.string(), weights: z.string(), attribution: z.string().optional() })
+
+/** A version that boards may be told to serve. */
+export const ReleaseView = z.object({
+  /** sha256 of its signed list of files. */
+  digest: z.string(),
+  model: z.string(),
+  version: z.string(),
+  publisher: z.string(),
+  /** False once its publisher was revoked: boards refuse it. */
+  trusted: z.boolean(),
+  publishedAt: At,
+  files: z.int(),
+  /** Of all its files. */
+  bytes: z.int(),
+  /** Of the model file. */
+  sha256: z.string(),
+  modelBytes: z.int(),
+  title: z.string(),
+  task: z.string(),
+  licence: Licence,
+  quantization: z.string(),
+  determinism: z.string(),
+})
+export type ReleaseView = z.infer<typeof ReleaseView>
+
+export const MissingFile = z.object({ path: z.string(), sha256: z.string(), bytes: z.int() })
+
+export const PublisherView = z.object({
+  id: z.string(),
+  /** Raw Ed25519 public key, base64url. */
+  key: z.string(),
+  addedAt: At,
+  revokedAt: At.optional(),
+})
+export type PublisherView = z.infer<typeof PublisherView>
+
+/** What boards should serve. A model that is not named is served from the board's own folder, where it is in there. */
+export const DesiredState = z.object({
+  models: z.array(
+    z.object({
+      model: z.string(),
+      version: z.string(),
+      release: z.string(),
+      since: At,
+      /** Whose opinion it is. */
+      by: z.enum(['fleet', 'board']),
+    }),
+  ),
+})
+export type DesiredState = z.infer<typeof DesiredState>
+
+export const DesiredChange = z.object({
+  model: z.string(),
+  /** Absent: the fleet. */
+  device: z.string().optional(),
+  /** Versions; null: no opinion. */
+  before: z.string().nullable(),
+  after: z.string().nullable(),
+})
+export type DesiredChange = z.infer<typeof DesiredChange>
+
+/** Where a board is on its way to the version it should serve; `asked`: nothing was heard of it yet. */
+export const PLACE_STATES = [
+  'serving',
+  'asked',
+  'waiting',
+  'downloading',
+  'checking',
+  'proving',
+  'refused',
+  'unreachable',
+] as const
+
+/** One board and one model. */
+export const ModelPlace = z.object({
+  device: Ref,
+  /** What it serves, as it said last. */
+  serves: z.string().optional(),
+  /** What it should serve by name. */
+  wants: z.string().optional(),
+  /** An opinion for this board alone. */
+  pinned: z.boolean(),
+  /** Present where it should serve something by name. */
+  state: z.enum(PLACE_STATES).optional(),
+  /** Of the download. */
+  percent: z.number().optional(),
+  /** Why it waits or refuses. */
+  reason: z.string().optional(),
+})
+export type ModelPlace = z.infer<typeof ModelPlace>
+
+export const ModelVersion = z.object({
+  version: z.string(),
+  sha256: z.string(),
+  /** Of the model file. */
+  bytes: z.int(),
+  licence: Licence,
+  quantization: z.string(),
+  determinism: z.string(),
+  /** Boards online that serve it. */
+  boards: z.int(),
+  /** Absent for what only lies in the console's own folder: boards cannot be told to serve it. */
+  release: ReleaseView.optional(),
+})
+export type ModelVersion = z.infer<typeof ModelVersion>
+
 export const ModelView = z.object({
   id: z.string(),
+  /** The version the fleet should serve; the highest there is where none is set. */
   version: z.string(),
   title: z.string(),
   task: z.string(),
@@ -111,8 +233,18 @@ export const ModelView = z.object({
   bytes: z.int(),
   licence: z.string(),
   price: Units,
-  /** Boards online that serve it. */
+  /** Boards online that serve it, in whatever version. */
   boards: z.int(),
+  /** The highest first. */
+  versions: z.array(ModelVersion),
+  /** What the whole fleet should serve; absent: boards serve what is in their own folders. */
+  desired: z.object({ version: z.string(), since: At }).optional(),
+  /** Where a rollback goes, null being no opinion; absent where nothing was ever set. */
+  before: z.object({ version: z.string().nullable() }).optional(),
+  /** Boards that serve it or should. */
+  places: z.array(ModelPlace),
+  /** How far the boards are, in one sentence. */
+  sentence: z.string(),
 })
 export type ModelView = z.infer<typeof ModelView>
 

@@ -12,11 +12,17 @@ import type { Surroundings } from './surroundings.ts'
 import type { Trades } from './trades.ts'
 
 /** What each trade does with what the bus hears. */
-function hearersOf({ devices, dispatcher, receipts, pulse }: Trades): Hearers {
+function hearersOf({ devices, dispatcher, receipts, pulse, commands }: Trades): Hearers {
   return {
     status: devices.status,
     info: devices.info,
     heartbeat: devices.heartbeat,
+    vitals: devices.vitals,
+    reply(device, id, reply, length) {
+      if (devices.get(device) === undefined) return false
+      commands.replied(device, id, reply, length)
+      return true
+    },
     result(device, task, message) {
       if (devices.get(device) === undefined) return false
       if (!('error' in message)) {

@@ -89,11 +89,13 @@ export async function startConsole(start: ConsoleStart, surroundings: Surroundin
   const { broker, bus, enrolment, credential } = await connect(house, ROOT, surroundings)
   const { url, feed } = await serve({ ...house, broker, bus, enrolment }, surroundings)
   const { trades } = house
+  trades.packages.takeInFolder()
   runLoops(
     [
       { name: 'dispatcher', everyMs: 200, turn: trades.dispatcher.turn },
       { name: 'presence', everyMs: 1_000, turn: trades.devices.turn },
       { name: 'feed', everyMs: 500, turn: feed.turn },
+      { name: 'commands', everyMs: 1_000, turn: trades.commands.turn },
       { name: 'pulse', everyMs: 2_000, turn: trades.pulse.tick },
       { name: 'credential', everyMs: RENEW_EVERY_MS, firstMs: RENEW_EVERY_MS, turn: credential.renew },
     ],

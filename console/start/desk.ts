@@ -17,6 +17,7 @@ import { answerFor, enrollmentDesk, epochDetail } from './answers.ts'
 import type { Broker } from './broker.ts'
 import type { ConsoleKeys } from './keys.ts'
 import { type Money, settle } from './money.ts'
+import { packageDesks } from './registry.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { Trades } from './trades.ts'
 import { openViews, type Views, workOf } from './views.ts'
@@ -147,8 +148,10 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     enrol: { enrol: enrolment.enrol, renew: enrolment.renew, challenge: trades.challenges.make },
     overview: { overview },
     devices: { devices: views.boards.list, device: views.boards.detail },
+    commands: { ...trades.commands, has: (device) => trades.devices.get(device) !== undefined },
     tasks: taskDesk(options, shown),
-    models: { models: views.models },
+    models: views.models,
+    ...packageDesks({ trades, views }, surroundings, addressOf),
     ...moneyDesk(options, shown),
     enrollments: enrollmentDesk(options, now),
     events: { subscribe: feed.subscribe, stopping },

@@ -7,6 +7,7 @@ import type { Send } from '../bus.ts'
 import type { Config } from '../config.ts'
 import { createEvents } from '../events.ts'
 import { createChallenges } from '../fleet/challenges.ts'
+import { createFleetCommands } from '../fleet/commands.ts'
 import { type Board, createDevices, type Devices } from '../fleet/devices.ts'
 import type { Candidate } from '../market/choice.ts'
 import { createDispatcher, type Dispatcher } from '../market/dispatcher.ts'
@@ -14,11 +15,13 @@ import { createFrames } from '../market/frames.ts'
 import { createPrices, type Price } from '../market/prices.ts'
 import { createRequesters } from '../market/requesters.ts'
 import { createUlid } from '../market/ulid.ts'
+import type { Kept } from '../registry/shelf.ts'
 import { openEpoch } from '../rewards/epochs.ts'
 import { createReceipts } from '../rewards/receipts.ts'
 import { createPulse } from '../routes/views/pulse.ts'
 import type { Store } from '../store/open.ts'
 import type { ConsoleKeys } from './keys.ts'
+import { openPackages } from './registry.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export interface TradeOptions {
@@ -97,16 +100,28 @@ export async function openTrades(options: TradeOptions, surroundings: Surroundin
       .catch((error: unknown) => log.error({ err: error, device }, 'leases were not given up'))
   }
 
+  const newId = createUlid(now, randomBytes)
+  const published = ({ release: { id, publisher } }: Kept) =>
+    prices.seed([{ model: id, units: FIRST_PRICES[id] ?? OTHER_PRICE, publisher }])
+  const packages = await openPackages({ ...options, devices, newId, published }, surroundings)
   const receipts = createReceipts({
     store,
     now,
     devicePublicKey: (device) => keyOf(devices.get(device)),
-    modelDigest: (model) => catalog.resolve(model)?.sha256,
+    modelDigest: packages.digestOf,
     settings: { holdMs: config.holdS * 1000, feeBps: config.feeBps, royaltyBps: config.royaltyBps },
     emit: () => events.emit({ about: 'rewards' }),
     log: log.child({ part: 'receipts' }),
   })
   const challenges = createChallenges({ now, randomBytes })
-  return { events, pulse, issuer, verify, requesters, prices, frames, devices, dispatcher, receipts, challenges }
+  const market = { requesters, prices, frames, dispatcher, receipts }
+  const commands = createFleetCommands({
+    send: (device, name, id, payload) => send({ kind: 'command', device, name, id }, payload, { qos: 1 }),
+    isOnline: (device) => devices.get(device)?.clocks.mqtt?.state === 'online',
+    now,
+    newId,
+    log,
+  })
+  return { ...market, events, pulse, issuer, verify, devices, commands, challenges, packages }
 }
 export type Trades = Awaited<ReturnType<typeof openTrades>>

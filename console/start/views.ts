@@ -25,7 +25,10 @@ export function openViews({ store: { db }, catalog, trades, money }: ViewOptions
   const receipts = createReceiptViews({ db, nameOf })
   const boards = createBoardViews({ db, devices, tasks, receipts })
   const payouts = createPayoutViews({ db, transaction: money.transaction })
-  const models = createModelViews({ catalog, prices, boards: devices.list, presenceOf: devices.presenceOf })
+  const { registry, wishes } = trades.packages
+  const { shelf, publishers } = registry
+  const { list, presenceOf } = devices
+  const models = createModelViews({ catalog, shelf, publishers, wishes, prices, boards: list, presenceOf })
   const boardsOf = (owner: string): number => devices.list().filter(({ ownerId }) => ownerId === owner).length
   return {
     tasks,

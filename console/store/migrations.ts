@@ -103,4 +103,32 @@ CREATE TABLE payout_attempts (
 
 CREATE TABLE writer_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) STRICT;
 `,
+  `
+-- Model packages: who may sign them, what was signed, and what boards should serve.
+CREATE TABLE publishers (
+  id TEXT PRIMARY KEY, public_key TEXT NOT NULL, added_at INTEGER NOT NULL, revoked_at INTEGER
+) STRICT;
+
+CREATE TABLE releases (
+  digest TEXT PRIMARY KEY, model TEXT NOT NULL, version TEXT NOT NULL, publisher_id TEXT NOT NULL REFERENCES publishers(id),
+  jws TEXT NOT NULL, summary TEXT NOT NULL, published_at INTEGER NOT NULL,
+  UNIQUE (model, version)
+) STRICT;
+
+CREATE TABLE desired_models (
+  scope TEXT NOT NULL, model TEXT NOT NULL, release_digest TEXT NOT NULL REFERENCES releases(digest), since INTEGER NOT NULL,
+  PRIMARY KEY (scope, model)
+) STRICT;
+
+-- Each change of what is desired, null standing for no opinion; its id is the revision that boards are told.
+CREATE TABLE desired_changes (
+  id INTEGER PRIMARY KEY, scope TEXT NOT NULL, model TEXT NOT NULL,
+  before_digest TEXT REFERENCES releases(digest), after_digest TEXT REFERENCES releases(digest), at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX desired_changes_scope ON desired_changes (scope, model, id);
+`,
+  `
+-- The last vitals that a board told, beside its last birth message and heartbeat.
+ALTER TABLE devices ADD COLUMN vitals TEXT;
+`,
 ]

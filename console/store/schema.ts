@@ -14,9 +14,10 @@ export interface Database {
     public_key: string
     enrolled_at: number
     removed_at: number | null
-    /** Last InfoMessage and HeartbeatMessage as JSON. */
+    /** Last InfoMessage, HeartbeatMessage and VitalsMessage as JSON. */
     info: string | null
     heartbeat: string | null
+    vitals: string | null
     /** The three clocks. */
     mqtt_state: 'online' | 'offline' | null
     mqtt_at: number | null
@@ -146,6 +147,35 @@ export interface Database {
     blockhash: string
     last_valid_block_height: number
     signed_at: number
+  }
+  publishers: {
+    id: string
+    /** 32 raw bytes of an Ed25519 key, base64url. */
+    public_key: string
+    added_at: number
+    /** From then on nothing of this publisher is served any more. */
+    revoked_at: number | null
+  }
+  releases: {
+    /** sha256 of the JWS. */
+    digest: string
+    model: string
+    version: string
+    publisher_id: string
+    jws: string
+    /** What its model.json says of it (registry/shelf.ts), as JSON. */
+    summary: string
+    published_at: number
+  }
+  /** `scope` is `fleet` or a device id. No row: no opinion. */
+  desired_models: { scope: string; model: string; release_digest: string; since: number }
+  desired_changes: {
+    id: Generated<number>
+    scope: string
+    model: string
+    before_digest: string | null
+    after_digest: string | null
+    at: number
   }
   /** One writer: who may sign and send payouts now. */
   writer_leases: { name: string; holder: string; until: number }

@@ -5,6 +5,7 @@ export type Route =
   | { readonly page: 'devices' }
   | { readonly page: 'device'; readonly id: string }
   | { readonly page: 'tasks'; readonly id?: string }
+  | { readonly page: 'models' }
   | { readonly page: 'earnings' }
   | { readonly page: 'unknown'; readonly path: string }
 
@@ -28,7 +29,8 @@ export function parsePath(path: string): Route {
   if (first === undefined) return { page: 'overview' }
   if (first === 'devices') return id === undefined ? { page: 'devices' } : { page: 'device', id }
   if (first === 'tasks') return id === undefined ? { page: 'tasks' } : { page: 'tasks', id }
-  return first === 'earnings' && id === undefined ? { page: 'earnings' } : { page: 'unknown', path }
+  if (id !== undefined) return { page: 'unknown', path }
+  return first === 'earnings' || first === 'models' ? { page: first } : { page: 'unknown', path }
 }
 
 export const paths = {
@@ -37,5 +39,6 @@ export const paths = {
   device: (id: string) => `/devices/${encodeURIComponent(id)}`,
   tasks: '/tasks',
   task: (id: string) => `/tasks/${encodeURIComponent(id)}`,
+  models: '/models',
   earnings: '/earnings',
 } as const

@@ -17,6 +17,7 @@ export interface ApiOptions {
 }
 
 type Client = ReturnType<typeof hc<AppType>>['api']
+export type DesiredChange = InferResponseType<Client['fleet']['desired']['$put'], 200>
 export type PayoutDetail = InferResponseType<Client['payouts'][':id']['$get'], 200>
 export type EpochDetail = InferResponseType<Client['rewards']['epochs'][':id']['$get'], 200>
 export type Settlement = InferResponseType<Client['payouts']['$post'], 200>
@@ -61,10 +62,25 @@ export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
       answer<InferResponseType<(typeof api.devices)[':id']['$get'], 200>>(() =>
         api.devices[':id'].$get({ param: { id } }),
       ),
+    /** Stays until the board has answered, or for ten seconds. */
+    command: (id: string, name: string, args: Readonly<Record<string, unknown>>) =>
+      answer<InferResponseType<(typeof api.devices)[':id']['commands'][':name']['$post'], 200>>(() =>
+        api.devices[':id'].commands[':name'].$post({ param: { id, name }, json: { args } }),
+      ),
     tasks: (limit: number) =>
       answer<InferResponseType<typeof api.tasks.$get, 200>>(() => api.tasks.$get({ query: { limit: String(limit) } })),
     task: (id: string) =>
       answer<InferResponseType<(typeof api.tasks)[':id']['$get'], 200>>(() => api.tasks[':id'].$get({ param: { id } })),
+    models: () => answer<InferResponseType<typeof api.models.$get, 200>>(() => api.models.$get()),
+    /** `device` undefined: the fleet; `version` null: no opinion. */
+    desire: (model: string, version: string | null, device?: string) =>
+      answer<DesiredChange>(() => {
+        const json = { model, version }
+        return device === undefined
+          ? api.fleet.desired.$put({ json })
+          : api.devices[':id'].desired.$put({ param: { id: device }, json })
+      }),
+    rollBack: (model: string) => answer<DesiredChange>(() => api.fleet.desired.rollback.$post({ json: { model } })),
     rewards: () => answer<InferResponseType<typeof api.rewards.$get, 200>>(() => api.rewards.$get()),
     epoch: (id: number) =>
       answer<EpochDetail>(() =>

@@ -5,6 +5,7 @@ import { DevicePage } from './pages/device.tsx'
 import { DevicesPage } from './pages/devices.tsx'
 import { EarningsPage } from './pages/earnings.tsx'
 import { LoginPage } from './pages/login.tsx'
+import { ModelsPage } from './pages/models.tsx'
 import { OverviewPage } from './pages/overview.tsx'
 import { TasksPage } from './pages/tasks.tsx'
 import { Arrival } from './parts/arrival.tsx'
@@ -24,6 +25,8 @@ function PageFor({ at }: { at: Route }) {
       return <DevicePage key={at.id} id={at.id} />
     case 'tasks':
       return <TasksPage />
+    case 'models':
+      return <ModelsPage />
     case 'earnings':
       return <EarningsPage />
     case 'unknown':
@@ -40,6 +43,7 @@ const TITLES = {
   devices: 'Devices',
   device: 'Board',
   tasks: 'Tasks',
+  models: 'Models',
   earnings: 'Earnings',
   unknown: 'Not found',
 } as const

@@ -23,6 +23,14 @@ export const formatMiB = (miB: number): string =>
 
 export const formatTemperature = (celsius: number): string => `${fixed(celsius, 0)}${NBSP}°C`
 
+/** `12 mJ`, `0.42 J`, `3.1 J`. */
+export function formatEnergy(j: number): string {
+  if (j >= 0.1 || j === 0) return `${fixed(j, j === 0 ? 0 : j < 1 ? 2 : 1)}${NBSP}J`
+  return `${fixed(j * 1000, j < 0.01 ? 1 : 0)}${NBSP}mJ`
+}
+
+export const formatWatts = (w: number): string => `${fixed(w, 1)}${NBSP}W`
+
 /** A score 0..1 as whole percent; never 100 % unless it is exactly that. */
 export const formatScore = (score: number): string =>
   `${score >= 1 ? 100 : Math.min(99, Math.max(0, Math.round(score * 100)))}${NBSP}%`
@@ -36,3 +44,7 @@ export const plural = (count: number, one: string, many = `${one}s`): string =>
 
 /** `covered 1.00×`: cut, not rounded, so that 0.999 never reads as covered. */
 export const formatCoverage = (ratio: number): string => `${fixed(Math.floor(ratio * 100 + 1e-9) / 100, 2)}×`
+
+/** `37 KiB`, `4.3 MiB`: the size of a file. */
+export const formatBytes = (bytes: number): string =>
+  bytes < 1024 * 1024 ? `${fixed(Math.ceil(bytes / 1024), 0)}${NBSP}KiB` : `${fixed(bytes / 1024 / 1024, 1)}${NBSP}MiB`

@@ -9,12 +9,15 @@ import { route } from './router.ts'
 import {
   applyEvents,
   bearer,
+  boardMoves,
   clockMs,
   connection,
   detail,
   devices,
   forget,
+  isBehind,
   loadTasks,
+  models,
   moneyMoves,
   overview,
   refusal,
@@ -27,6 +30,9 @@ const SAME_CLOCK_MS = 2000
 /** Events are applied together this often; a busy bus costs no more drawing than a quiet one. */
 const APPLY_EVERY_MS = 200
 const MONEY_EVERY_MS = 2000
+/** A download tells its progress by the second. */
+const BOARD_EVERY_MS = 1000
+const MODELS_EVERY_MS = 2000
 const LISTED_TASKS = 100
 
 let clockOffsetMs = 0
@@ -101,6 +107,7 @@ const readers = {
   overview: (at: Route) => read('overview', at, api.overview(), (value) => (overview.value = value)),
   devices: (at: Route) => read('devices', at, api.devices(), (value) => (devices.value = value)),
   tasks: (at: Route) => read('tasks', at, api.tasks(LISTED_TASKS), loadTasks),
+  models: (at: Route) => read('models', at, api.models(), (value) => (models.value = value)),
   rewards: (at: Route) => read('rewards', at, api.rewards(), (value) => (rewards.value = value)),
   device: (at: Route) =>
     at.page === 'device' ? read('device', at, api.device(at.id), (value) => (detail.value = value)) : undefined,
@@ -112,6 +119,7 @@ const NEEDS: Readonly<Record<Route['page'], readonly (keyof typeof readers)[]>> 
   devices: ['overview', 'devices'],
   device: ['overview', 'device'],
   tasks: ['overview', 'tasks'],
+  models: ['overview', 'models'],
   earnings: ['overview', 'rewards'],
   unknown: ['overview'],
 }
@@ -119,6 +127,12 @@ const NEEDS: Readonly<Record<Route['page'], readonly (keyof typeof readers)[]>> 
 function loadPage(at: Route): void {
   refusal.value = undefined
   for (const need of NEEDS[at.page]) void readers[need](at)
+}
+
+/** After a change of the page's own; changes of boards come by themselves. */
+export function loadModels(): void {
+  const at = route.peek()
+  if (NEEDS[at.page].includes('models')) void readers.models(at)
 }
 
 /** Receipts, balances and what a board earned are not in the events: they are read again when money moved. */
@@ -208,6 +222,14 @@ export function startSession(): void {
     const at = route.value
     connections.value
     if (bearer.value !== undefined) loadPage(at)
+  })
+  const again = paced(BOARD_EVERY_MS, () => void readers.device(route.peek()))
+  effect(() => {
+    if (detail.value && isBehind(detail.value)) again()
+  })
+  const versions = paced(MODELS_EVERY_MS, loadModels)
+  effect(() => {
+    if (boardMoves.value > 0) versions()
   })
   const money = paced(MONEY_EVERY_MS, () => loadMoney(route.peek()))
   effect(() => {

@@ -1,6 +1,15 @@
 // Everything the page knows, as signals, and the moves that change them. Nothing here talks to the network.
 import { batch, computed, signal } from '@preact/signals'
-import type { ConsoleEvent, Device, DeviceDetail, Overview, PayoutView, Rewards, TaskView } from '../routes/shapes.ts'
+import type {
+  ConsoleEvent,
+  Device,
+  DeviceDetail,
+  ModelView,
+  Overview,
+  PayoutView,
+  Rewards,
+  TaskView,
+} from '../routes/shapes.ts'
 import type { Token } from './amounts.ts'
 
 export type Connection =
@@ -32,6 +41,9 @@ export const devices = signal<readonly Device[] | undefined>(undefined)
 export const tasks = signal<readonly TaskView[] | undefined>(undefined)
 export const detail = signal<DeviceDetail | undefined>(undefined)
 export const rewards = signal<Rewards | undefined>(undefined)
+export const models = signal<readonly ModelView[] | undefined>(undefined)
+/** Counts what was heard of boards; Models asks again when it grows, since what they serve is not in the events. */
+export const boardMoves = signal(0)
 /** Counts the console's hints that money moved; Earnings asks again when it grows. */
 export const moneyMoves = signal(0)
 /** The payout that became final last, while this page looked. */
@@ -67,6 +79,10 @@ export const loadTasks = (list: readonly TaskView[]): void => {
   tasks.value = known.reduce<readonly TaskView[]>((all, task) => mergeTask(all, task, KEPT_TASKS), list)
 }
 
+/** Its birth message or vitals have been told anew since this was read. */
+export const isBehind = ({ device, info, vitals }: DeviceDetail): boolean =>
+  device.told !== undefined && device.told !== `${info?.at ?? ''} ${vitals?.at ?? ''}`
+
 /** A board's new numbers on its open page: one more point in its charts for each heartbeat. */
 export function extendDetail(known: DeviceDetail, device: Device): DeviceDetail {
   const at = device.clocks.heartbeatAt
@@ -77,6 +93,7 @@ export function extendDetail(known: DeviceDetail, device: Device): DeviceDetail 
     queue: device.queue,
     memMiB: device.memMiB ?? 0,
     ...(device.tempC !== undefined && { tempC: device.tempC }),
+    ...(device.energy && { energyJ: device.energy.j }),
   }
   return { ...known, device, history: [...known.history, point].slice(-KEPT_HISTORY) }
 }
@@ -87,6 +104,7 @@ function applyOne(event: ConsoleEvent): void {
       overview.value = event.data
       return
     case 'device':
+      boardMoves.value += 1
       if (devices.value) devices.value = mergeDevice(devices.value, event.data)
       if (detail.value?.device.id === event.data.id) detail.value = extendDetail(detail.value, event.data)
       return
@@ -115,6 +133,6 @@ export const forget = (problem?: string): void => {
     bearer.value = undefined
     loginProblem.value = problem
     connection.value = { kind: 'connecting' }
-    for (const known of [overview, devices, tasks, detail, rewards, arrival, refusal]) known.value = undefined
+    for (const known of [overview, devices, tasks, detail, models, rewards, arrival, refusal]) known.value = undefined
   })
 }

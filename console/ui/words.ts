@@ -1,6 +1,6 @@
 // The console's codes in plain words: what it means and, where something can be done, what to do.
-import type { ErrorCode } from '../../broker/protocol/messages.ts'
-import type { Device, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
+import type { ErrorCode, IdleReason, VitalFlag } from '../../broker/protocol/messages.ts'
+import type { Device, ModelPlace, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
 import { formatCount } from './quantities.ts'
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'calm'
@@ -55,6 +55,18 @@ export const PAYOUT_WORDS: Readonly<Record<PayoutView['state'], { label: string;
   failed: { label: 'Failed', tone: 'bad' },
 }
 
+/** Where a board is on its way to a version. */
+export const PLACE_WORDS: Readonly<Record<NonNullable<ModelPlace['state']>, { label: string; tone: Tone }>> = {
+  serving: { label: 'Serving', tone: 'ok' },
+  asked: { label: 'Not begun', tone: 'calm' },
+  waiting: { label: 'Waiting', tone: 'warn' },
+  downloading: { label: 'Downloading', tone: 'busy' },
+  checking: { label: 'Checking', tone: 'busy' },
+  proving: { label: 'Proving', tone: 'busy' },
+  refused: { label: 'Refused', tone: 'bad' },
+  unreachable: { label: 'Unreachable', tone: 'warn' },
+}
+
 const RECEIPT_REASONS: Readonly<Record<string, string>> = {
   'own-work': 'Not asked for through the pool, so nobody pays for it',
   'not-leased': 'The task was leased to another board',
@@ -73,6 +85,11 @@ const DROP_WORDS: Readonly<Record<string, string>> = {
   'budget-exhausted': 'without budget',
   busy: 'with the board full',
   expired: 'past their deadline',
+  late: 'past their deadline',
+  'queue-full': 'with the queue full of tasks',
+  'too-hot': 'while too hot',
+  'outbox-full': 'with the outbox full',
+  poison: 'known to kill the model process',
 }
 
 /** Dropped frames by reason: `418 for a newer frame of the same source`; empty when there are none. */
@@ -82,10 +99,74 @@ export const dropWords = (drops: Readonly<Record<string, number>>): string =>
     .map(([reason, count]) => `${formatCount(count)} ${DROP_WORDS[reason] ?? reason}`)
     .join(', ')
 
-const IDLE_WORDS = {
+const IDLE_WORDS: Readonly<Record<IdleReason, string>> = {
   'no-work': 'No work has arrived',
   starting: 'Starting',
   'not-connected': 'Not connected to the broker',
   'host-restarting': 'The model process is restarting',
+  'no-model': 'None of its models can be run',
+  'outbox-full': 'Its outbox is full of receipts nobody acknowledged',
+  'disk-failing': 'Its disk does not take results',
+  'too-hot': 'Too hot, pausing',
+}
+export const idleWords = (idle: IdleReason): string => IDLE_WORDS[idle]
+
+/** What a board's flag means and what its owner can do about it. */
+export const FLAG_WORDS: Readonly<Record<VitalFlag, { label: string; tone: Tone; advice: string }>> = {
+  'under-voltage': {
+    label: 'Under-voltage',
+    tone: 'bad',
+    advice: 'Its supply voltage drops too low: use a better power supply and a shorter or thicker cable.',
+  },
+  'frequency-capped': {
+    label: 'Clock capped',
+    tone: 'warn',
+    advice: 'Its firmware holds the clock down, for heat or a weak power supply.',
+  },
+  throttled: {
+    label: 'Throttled',
+    tone: 'bad',
+    advice: 'Its firmware slows it, for heat or a weak power supply: cool it, or use a better supply.',
+  },
+  'soft-temperature-limit': {
+    label: 'Warm',
+    tone: 'warn',
+    advice: 'Its firmware holds the clock down for heat: give it a heat sink, a fan or more air.',
+  },
+  slowed: {
+    label: 'Slowed for heat',
+    tone: 'warn',
+    advice:
+      'The agent pauses between runs so that the board need not throttle: give it a heat sink, a fan or more air.',
+  },
+  'disk-full': {
+    label: 'Disk full',
+    tone: 'bad',
+    advice: 'Its disk has almost no room: results may not be kept through a power cut. Make room or use a larger card.',
+  },
+  'disk-read-only': {
+    label: 'Disk read-only',
+    tone: 'bad',
+    advice: 'Its disk takes no writes, as cards do when they wear out: replace the card.',
+  },
+  'clock-wrong': {
+    label: 'Clock wrong',
+    tone: 'warn',
+    advice: 'Its clock differs from this console’s: deadlines are missed. Let it reach a time server (timedatectl).',
+  },
+}
+
+/** Which execution provider chose, and who decided how the cores are used. */
+export const CHOSEN_WORDS = {
+  default: 'by default; `bramble-agent bench` may find better',
+  bench: 'by its own bench',
+  config: 'by its configuration',
 } as const
-export const idleWords = (idle: keyof typeof IDLE_WORDS): string => IDLE_WORDS[idle]
+
+export const PACKAGE_WORDS = {
+  waiting: { label: 'Waiting', tone: 'calm' },
+  downloading: { label: 'Downloading', tone: 'busy' },
+  checking: { label: 'Checking', tone: 'busy' },
+  proving: { label: 'Proving', tone: 'busy' },
+  refused: { label: 'Refused', tone: 'bad' },
+} as const satisfies Record<string, { label: string; tone: Tone }>

@@ -59,6 +59,10 @@ function serve(): void {
     },
     now: () => performance.now(),
     rssMiB: () => process.memoryUsage.rss() / 2 ** 20,
+    cpuMs: () => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1000
+    },
     runtimeOn,
     reply: send,
     afterRun: createCollector(),

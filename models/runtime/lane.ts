@@ -19,6 +19,8 @@ interface LaneDeps {
   /** Monotonic milliseconds. */
   readonly now: () => number
   readonly rssMiB: () => number
+  /** CPU milliseconds of this process so far. */
+  readonly cpuMs: () => number
   readonly runtimeOn: (provider: string) => Runtime
   readonly reply: (reply: Reply) => void
   /** Called once the answer is on its way: collecting must not delay it. */
@@ -32,7 +34,7 @@ interface Entry {
   decoding?: Promise<Decoded>
 }
 
-export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: LaneDeps): {
+export function createLane({ open, now, rssMiB, cpuMs, runtimeOn, reply, afterRun }: LaneDeps): {
   accept(order: Order): void
 } {
   const models = new Map<string, Model>()
@@ -40,6 +42,7 @@ export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: La
   let isDraining = false
   /** Milliseconds that runs have held this thread: a decode that waited for one did not take that long. */
   let heldMs = 0
+  const cpuSinceLast = createMeter(cpuMs)
 
   async function decode(model: Model, order: RunOrder): Promise<Decoded> {
     const [from, heldBefore] = [now(), heldMs]
@@ -85,11 +88,12 @@ export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: La
   }
 
   async function load({ id, key, model }: Extract<Order, { type: 'load' }>): Promise<Reply> {
+    const before = rssMiB()
     try {
       const opened = await open(model)
       await models.get(key)?.close()
       models.set(key, opened)
-      return { type: 'loaded', id, runtime: runtimeOn(opened.provider) }
+      return loadedReply(id, opened, before, rssMiB(), runtimeOn)
     } catch (error) {
       return { type: 'load-failed', id, message: messageOf(error) }
     }
@@ -97,7 +101,10 @@ export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: La
 
   async function answer(entry: Entry): Promise<Reply> {
     const { order } = entry
-    if (order.type === 'run') return { type: 'done', id: order.id, outcome: await run(entry, order), rssMiB: rssMiB() }
+    if (order.type === 'run') {
+      const outcome = await run(entry, order)
+      return { type: 'done', id: order.id, outcome, rssMiB: rssMiB(), cpuMs: cpuSinceLast() }
+    }
     if (order.type === 'load') return await load(order)
     await models.get(order.key)?.close()
     models.delete(order.key)
@@ -124,6 +131,32 @@ export function createLane({ open, now, rssMiB, runtimeOn, reply, afterRun }: La
     },
   }
 }
+
+/** Answers by how much `reading` has grown since it was asked before. */
+function createMeter(reading: () => number): () => number {
+  let last = reading()
+  return () => {
+    const before = last
+    last = reading()
+    return last - before
+  }
+}
+
+const loadedReply = (
+  id: number,
+  { provider, passedOver }: Model,
+  beforeMiB: number,
+  rssMiB: number,
+  runtimeOn: LaneDeps['runtimeOn'],
+): Reply => ({
+  type: 'loaded',
+  id,
+  runtime: runtimeOn(provider),
+  rssMiB,
+  grewMiB: Math.max(0, rssMiB - beforeMiB),
+  provider,
+  ...(passedOver !== undefined && { passedOver }),
+})
 
 /** A failure that nobody foresaw is the model's until shown otherwise: the frame was already decoded. */
 const codeOf = (error: unknown): ErrorCode => (error instanceof RunFailure ? error.code : 'model-failed')

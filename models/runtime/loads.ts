@@ -1,7 +1,7 @@
 // Which models the inference process holds: loaded on demand, loaded again into every new process.
 import type { Logger } from 'pino'
 import { type ModelPackage, nameOf } from '../catalog.ts'
-import type { Order, Reply } from './messages.ts'
+import type { Loaded, Order, Reply } from './messages.ts'
 import type { LoadableModel } from './model.ts'
 import type { Job } from './queue.ts'
 
@@ -19,14 +19,16 @@ interface LoadsDeps {
   readonly job: MakeJob
   readonly limitMs: number
   readonly log: Logger
+  /** A new process does not hold it. */
+  readonly onLost: (name: string) => void
 }
 
 export interface Loads {
   /** Rejects with the reason as message. */
-  load(pkg: ModelPackage): Promise<void>
-  /** By `id` (every version) or `id@version`. */
-  unload(idOrName: string): Promise<void>
-  /** For a new process. A model that does not load again is forgotten: its runs answer `unknown-model`. */
+  load(pkg: ModelPackage): Promise<Loaded>
+  /** By `id@version`. */
+  unload(name: string): Promise<void>
+  /** For a new process. A model that does not load again is forgotten here, and said to be lost. */
   reloads(): Job[]
 }
 
@@ -37,24 +39,17 @@ const loadable = ({ manifest, file, sha256, labels }: ModelPackage): LoadableMod
   labels,
 })
 
-export function createLoads({ add, job, limitMs, log }: LoadsDeps): Loads {
+export function createLoads({ add, job, limitMs, log, onLost }: LoadsDeps): Loads {
   const loaded = new Map<string, LoadableModel>()
 
   function reload(key: string, model: LoadableModel): Job {
     const failed = (reason: string) => {
       loaded.delete(key)
       log.error({ model: key, reason }, 'a model did not load again')
+      onLost(key)
     }
     const replied = (reply: Reply) => void (reply.type === 'load-failed' && failed(reply.message))
     return job({ type: 'load', key, model }, limitMs, replied, ({ message }) => failed(message))
-  }
-
-  function unloadOne(key: string): Promise<void> {
-    loaded.delete(key)
-    return new Promise((resolve) => {
-      const done = () => resolve()
-      add(job({ type: 'unload', key }, limitMs, done, done))
-    })
   }
 
   return {
@@ -64,14 +59,17 @@ export function createLoads({ add, job, limitMs, log }: LoadsDeps): Loads {
         const replied = (reply: Reply) => {
           if (reply.type === 'load-failed') return reject(new Error(reply.message))
           loaded.set(key, model)
-          return resolve()
+          return resolve(reply as Extract<Reply, { type: 'loaded' }>)
         }
         add(job({ type: 'load', key, model }, limitMs, replied, ({ message }) => reject(new Error(message))))
       })
     },
-    async unload(idOrName) {
-      const keys = [...loaded.keys()].filter((key) => key === idOrName || key.startsWith(`${idOrName}@`))
-      await Promise.all(keys.map(unloadOne))
+    unload(key) {
+      loaded.delete(key)
+      return new Promise((resolve) => {
+        const done = () => resolve()
+        add(job({ type: 'unload', key }, limitMs, done, done))
+      })
     },
     reloads: () => [...loaded].map(([key, model]) => reload(key, model)),
   }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Manifest } from '../manifest.ts'
-import { openSession, type Session, type TensorPort } from './session.ts'
+import { openSession, type Session, type SessionSettings, type TensorPort } from './session.ts'
 import { createAudioTask } from './tasks/audio.ts'
 import { createImageTask } from './tasks/image.ts'
 import type { Answer, InputFrame, Prepare, Prepared } from './tasks/prepared.ts'
@@ -17,13 +17,11 @@ export interface LoadableModel {
   readonly labels: readonly (string | null)[]
 }
 
-export interface ModelOptions {
-  readonly intraOpThreads: number
+export interface ModelOptions extends SessionSettings {
   readonly maxPixels: number
 }
 
-export interface Model {
-  readonly provider: string
+export interface Model extends Pick<Session, 'provider' | 'passedOver'> {
   /** Size of the outputs of one run, free dimensions counted as one. */
   readonly outputBytes: number
   /** Throws RunFailure for a frame this model cannot take. */
@@ -85,7 +83,7 @@ export async function openModel(model: LoadableModel, options: ModelOptions): Pr
   const bytes = await readFile(model.file)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   if (sha256 !== model.sha256) throw new Error(`${model.file} has changed: sha256 ${sha256}, not ${model.sha256}`)
-  const session = await openSession(bytes, options.intraOpThreads)
+  const session = await openSession(bytes, options)
   const fault = portFault(model.manifest, session)
   if (fault !== undefined) {
     await session.close()
@@ -93,6 +91,7 @@ export async function openModel(model: LoadableModel, options: ModelOptions): Pr
   }
   return {
     provider: session.provider,
+    ...(session.passedOver !== undefined && { passedOver: session.passedOver }),
     outputBytes: session.outputs.reduce((sum, { shape }) => sum + 4 * shape.reduce((n, d) => n * Math.abs(d), 1), 0),
     prepare: prepareOf(model, options),
     run: (prepared) => prepared.run(session),

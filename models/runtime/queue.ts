@@ -6,8 +6,10 @@ export interface Job {
   readonly order: Order
   readonly limitMs: number
   replied(reply: Reply): void
-  /** It was over its limit, the process died over it, or nothing will be run any more. */
-  ended(error: ResultError): void
+  /** Nothing will be run any more; or, `killed`, it was over its limit or the process died over it. */
+  ended(error: ResultError, killed?: true): void
+  /** Present where another process may run it: it is not run here. */
+  moved?(): void
 }
 
 export interface Queue {
@@ -17,27 +19,44 @@ export interface Queue {
   replied(reply: Exclude<Reply, { type: 'ready' }>): void
   /** The process is gone: what it was working on is answered, the rest waits for the next one. */
   gone(how: string): void
+  /** Nothing more goes out; once what is out was answered, `drained` is called. */
+  drain(): void
+  /** Parts with what waits and may be run by another process. */
+  handOver(): void
   endAll(error: ResultError): void
   readonly timeouts: number
+  /** True from `drain` until the next process. */
+  readonly isDraining: boolean
 }
 
 interface QueueDeps {
   readonly send: (order: Order) => void
   /** The first order is over its limit: kill the process. */
   readonly overLimit: (job: Job) => void
+  readonly drained: () => void
 }
 
 /** One running, one being decoded, one on its way: what waits longer waits here, where a crash cannot touch it. */
 const IN_FLIGHT = 3
 
-export function createQueue({ send, overLimit }: QueueDeps): Queue {
+export function createQueue({ send, overLimit, drained }: QueueDeps): Queue {
   const waiting: Job[] = []
   const inFlight: Job[] = []
   let isOpen = false
+  let isDraining = false
   let timeouts = 0
+  /** What this process began with: the next one brings its own. */
+  let openers: ReadonlySet<Job> = new Set()
   let timer: NodeJS.Timeout | undefined
 
   function pump(): void {
+    if (isDraining) {
+      if (inFlight.length === 0 && isOpen) {
+        isOpen = false
+        drained()
+      }
+      return
+    }
     while (isOpen && inFlight.length < IN_FLIGHT) {
       const job = waiting.shift()
       if (!job) return
@@ -59,7 +78,7 @@ export function createQueue({ send, overLimit }: QueueDeps): Queue {
     timeouts++
     inFlight.shift()
     overLimit(head)
-    head.ended({ code: 'timeout', message: `not finished within ${head.limitMs} ms` })
+    head.ended({ code: 'timeout', message: `not finished within ${head.limitMs} ms` }, true)
   }
 
   return {
@@ -68,8 +87,10 @@ export function createQueue({ send, overLimit }: QueueDeps): Queue {
       pump()
     },
     open(first) {
+      openers = new Set(first)
       waiting.unshift(...first)
       isOpen = true
+      isDraining = false
       pump()
     },
     replied(reply) {
@@ -80,13 +101,25 @@ export function createQueue({ send, overLimit }: QueueDeps): Queue {
       pump()
       job?.replied(reply)
     },
+    drain() {
+      isDraining = true
+      pump()
+    },
     gone(how) {
       clearTimeout(timer)
+      isDraining = false
       // Not open: the process was killed over a limit, and that job is answered.
       const head = isOpen ? inFlight.shift() : undefined
       isOpen = false
-      waiting.unshift(...inFlight.splice(0))
-      head?.ended({ code: 'crashed', message: `the inference process ended (${how})` })
+      const kept = [...inFlight.splice(0), ...waiting.splice(0)].filter((job) => !openers.has(job))
+      waiting.push(...kept)
+      head?.ended({ code: 'crashed', message: `the inference process ended (${how})` }, true)
+    },
+    handOver() {
+      for (const job of waiting.splice(0)) {
+        if (job.moved) job.moved()
+        else waiting.push(job)
+      }
     },
     endAll(error) {
       clearTimeout(timer)
@@ -95,6 +128,9 @@ export function createQueue({ send, overLimit }: QueueDeps): Queue {
     },
     get timeouts() {
       return timeouts
+    },
+    get isDraining() {
+      return isDraining
     },
   }
 }

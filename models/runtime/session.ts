@@ -6,6 +6,7 @@ import ort from 'onnxruntime-node'
 import type { TensorType } from '../manifest.ts'
 import { cpuClassOf } from './cpu.ts'
 import { messageOf, RunFailure } from './failure.ts'
+import { chainProviders, type ProviderName } from './providers.ts'
 
 export type TensorData =
   | Float32Array
@@ -36,7 +37,9 @@ export interface Session {
   readonly inputs: readonly TensorPort[]
   readonly outputs: readonly TensorPort[]
   /** The execution provider this session really runs on. */
-  readonly provider: string
+  readonly provider: ProviderName
+  /** Why one that was wanted is not used. */
+  readonly passedOver?: string
   /** Blocks the event loop for the length of the run: ONNX Runtime's Node binding runs on the calling thread. */
   run(feeds: Tensors, fetches: readonly string[]): Promise<Tensors>
   close(): Promise<void>
@@ -56,20 +59,31 @@ function readCpuinfo(): string {
   }
 }
 
-/** Is the CUDA provider's library there? Naming a provider without it only prints errors and fails. */
-function hasCudaLibrary(): boolean {
+export interface SessionSettings {
+  readonly intraOpThreads: number
+  readonly providers?: readonly ProviderName[]
+  readonly gpu?: number
+}
+
+/** CUDA and TensorRT come as a library of their own beside the binding. */
+function hasLibrary(provider: ProviderName): boolean {
   const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'))
-  return existsSync(join(root, 'bin/napi-v6', process.platform, process.arch, 'libonnxruntime_providers_cuda.so'))
+  const folder = join(root, 'bin/napi-v6', process.platform, process.arch)
+  return existsSync(join(folder, `libonnxruntime_providers_${provider}.so`))
 }
 
-/** In order of preference. A provider this build does not list would be dropped without a word, so it is not tried. */
-function providers(): string[] {
-  const listed = new Set(ort.listSupportedBackends().map((backend) => backend.name))
-  return ['cuda', 'cpu'].filter((name) => listed.has(name) && (name !== 'cuda' || hasCudaLibrary()))
-}
+const chainOf = ({ providers }: SessionSettings) =>
+  chainProviders(providers, new Set(ort.listSupportedBackends().map(({ name }) => name)), hasLibrary)
 
-const optionsFor = (provider: string, intraOpThreads: number): ort.InferenceSession.SessionOptions => ({
-  executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+/** `whole`: fails where a part of the model would run on the CPU, instead of doing so without a word. */
+const optionsFor = (
+  tries: readonly ProviderName[],
+  { intraOpThreads, gpu = 0 }: SessionSettings,
+  whole: boolean,
+): ort.InferenceSession.SessionOptions => ({
+  executionProviders: tries
+    .filter((name) => !whole || name !== 'cpu')
+    .map((name) => (name === 'cpu' ? name : { name, deviceId: gpu })),
   intraOpNumThreads: intraOpThreads,
   interOpNumThreads: 1,
   executionMode: 'sequential',
@@ -79,19 +93,35 @@ const optionsFor = (provider: string, intraOpThreads: number): ort.InferenceSess
       // Spinning threads burn the second core that decode and the agent need.
       intra_op: { allow_spinning: '0' },
       ...(cpu.needsQuantPrecision && { x64quantprecision: '1' }),
+      ...(whole && { disable_cpu_ep_fallback: '1' }),
     },
   },
 })
 
-async function create(model: Uint8Array, intraOpThreads: number) {
+interface Created {
+  readonly provider: ProviderName
+  readonly session: ort.InferenceSession
+  readonly passedOver: string | undefined
+}
+
+/** The first provider that takes the model: alone, else with the CPU's help, which is said. */
+async function create(model: Uint8Array, settings: SessionSettings): Promise<Created> {
+  const { tries, missing } = chainOf(settings)
+  const reasons = [...missing]
+  const said = (): string | undefined => (reasons.length > 0 ? reasons.join('; ') : undefined)
   let lastError: unknown
-  for (const provider of providers()) {
-    try {
-      return { provider, session: await ort.InferenceSession.create(model, optionsFor(provider, intraOpThreads)) }
-    } catch (error) {
-      lastError = error
+  for (const [at, provider] of tries.entries())
+    for (const whole of provider === 'cpu' ? [false] : [true, false]) {
+      try {
+        const options = optionsFor(tries.slice(at), settings, whole)
+        return { provider, session: await ort.InferenceSession.create(model, options), passedOver: said() }
+      } catch (error) {
+        lastError = error
+        const reason = messageOf(error).split('\n', 1)[0]
+        if (!whole) reasons.pop()
+        reasons.push(whole ? `${provider}: parts of the model run on the CPU (${reason})` : `${provider}: ${reason}`)
+      }
     }
-  }
   throw lastError
 }
 
@@ -104,12 +134,13 @@ const toOrt = ({ type, data, shape }: RawTensor): ort.Tensor =>
   new ort.Tensor(type as 'float32', data as Float32Array, [...shape])
 
 /** `model` is the bytes of the file, so that what was hashed is what runs. Throws where ONNX Runtime refuses them. */
-export async function openSession(model: Uint8Array, intraOpThreads: number): Promise<Session> {
-  const { session, provider } = await create(model, intraOpThreads)
+export async function openSession(model: Uint8Array, settings: SessionSettings): Promise<Session> {
+  const { session, provider, passedOver } = await create(model, settings)
   return {
     inputs: session.inputMetadata.map(portOf),
     outputs: session.outputMetadata.map(portOf),
     provider,
+    ...(passedOver !== undefined && { passedOver }),
     async run(feeds, fetches) {
       const inputs: Record<string, ort.Tensor> = {}
       for (const [name, tensor] of Object.entries(feeds)) inputs[name] = toOrt(tensor)

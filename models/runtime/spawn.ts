@@ -33,11 +33,11 @@ function madeFolder(folder: string): string | undefined {
   }
 }
 
-export function spawnHost(settings: HostSettings, cacheFolder: string, log: Logger): ChildProcess {
+export function spawnHost(settings: HostSettings, cacheFolder: string, log: Logger, program = PROGRAM): ChildProcess {
   const cache = madeFolder(cacheFolder)
   const inherited = PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
   const child = fork(
-    PROGRAM,
+    program,
     [JSON.stringify({ ...settings, mayRestart: settings.mayRestart && cache !== undefined })],
     {
       serialization: 'advanced',

@@ -13,6 +13,8 @@ export interface Supervisor {
   /** Lost without a word where the process is gone: `ended` follows. */
   send(order: Order): void
   kill(): void
+  /** Ends the process in peace; the next one follows at once. */
+  recycle(): void
   close(): Promise<void>
 }
 
@@ -26,8 +28,14 @@ interface SupervisorDeps {
 }
 
 const CLOSE_LIMIT_MS = 2_000
+/** A small board reads it all from a slow card, twice where the compile cache is still empty. */
+const START_LIMIT_MS = 120_000
 const FIRST_BACK_OFF_MS = 100
 const MAX_BACK_OFF_MS = 30_000
+/** A process that ends this often before it is ready does not start at all: whoever waits is told. */
+export const FAILED_STARTS = 3
+/** Then it is tried only now and then: an update or a repair of the system may have helped. */
+const NO_START_MS = 10 * 60_000
 
 /** Resolves when the process has ended and everything it said has been read. */
 function endOf(child: ChildProcess): Promise<{ how: string; code: number | null }> {
@@ -42,6 +50,9 @@ function endOf(child: ChildProcess): Promise<{ how: string; code: number | null 
   })
 }
 
+const backOffMs = (failures: number, failedStarts: number): number =>
+  failedStarts >= FAILED_STARTS ? NO_START_MS : Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** failures)
+
 export function createSupervisor({ spawn, sleep, log, received, ended }: SupervisorDeps): Supervisor {
   const closing = new AbortController()
   let child: ChildProcess | undefined
@@ -49,6 +60,7 @@ export function createSupervisor({ spawn, sleep, log, received, ended }: Supervi
   let restarts = 0
   let crashes = 0
   let isKilled = false
+  let isRecycled = false
   let failures = 0
   let failedStarts = 0
 
@@ -66,12 +78,15 @@ export function createSupervisor({ spawn, sleep, log, received, ended }: Supervi
     const started = spawn(mayRestart)
     child = started
     started.on('message', (message) => heard(message as HostMessage))
+    const late = setTimeout(() => isReady || started.kill('SIGKILL'), START_LIMIT_MS).unref()
     const { how, code } = await endOf(started)
+    clearTimeout(late)
     child = undefined
-    if (!isReady) failedStarts++
+    const wasReady = isReady
     isReady = false
     if (closing.signal.aborted || code === CACHE_FILLED) return code
-    if (!isKilled) {
+    if (!wasReady) failedStarts++
+    if (!isKilled && !isRecycled) {
       crashes++
       log.error({ pid: started.pid, how }, 'the inference process ended')
     }
@@ -88,12 +103,21 @@ export function createSupervisor({ spawn, sleep, log, received, ended }: Supervi
         continue
       }
       if (closing.signal.aborted) return
+      if (isRecycled) {
+        isRecycled = false
+        continue
+      }
       // The first restart is immediate: whoever crashed it has been answered.
-      if (failures > 0)
-        await sleep(Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** failures), closing.signal).catch(() => {})
+      if (failures > 0) await sleep(backOffMs(failures, failedStarts), closing.signal).catch(() => {})
       failures++
       restarts++
     }
+  }
+  /** Closing the channel asks the process to go; it cannot hear that inside a run. */
+  function leave(): NodeJS.Timeout {
+    const leaving = child
+    if (leaving?.connected) leaving.disconnect()
+    return setTimeout(() => leaving?.kill('SIGKILL'), CLOSE_LIMIT_MS).unref()
   }
   const alive = keepAlive()
 
@@ -115,11 +139,13 @@ export function createSupervisor({ spawn, sleep, log, received, ended }: Supervi
       isKilled = true
       child?.kill('SIGKILL')
     },
+    recycle() {
+      isRecycled = true
+      leave()
+    },
     async close() {
       closing.abort()
-      // Closing the channel asks the process to go; it cannot hear that inside a run.
-      const timer = setTimeout(() => child?.kill('SIGKILL'), CLOSE_LIMIT_MS)
-      if (child?.connected) child.disconnect()
+      const timer = leave()
       await alive
       clearTimeout(timer)
     },

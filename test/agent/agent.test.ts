@@ -41,7 +41,7 @@ describe('an agent at its console', () => {
     expect(answer.result.labels[0]?.label).toMatch(/cat|tabby/i)
     const { models } = await board.info()
     await expect
-      .poll(() => board.batches().flatMap(({ items }) => items))
+      .poll(() => board.batches().flatMap(({ items }) => items), { timeout: 10_000 })
       .toContainEqual({
         task: 'task-1',
         model: models.find(({ id }) => id === MODEL)?.digest,
@@ -59,7 +59,9 @@ describe('an agent at its console', () => {
     await board.send(MODEL, 'task-2', chelsea)
     expect(await board.answer(MODEL, 'task-2', from)).toEqual(first)
     await board.send(MODEL, 'task-3', chelsea)
-    await expect.poll(() => board.batches().flatMap(({ items }) => items.map(({ task }) => task))).toContain('task-3')
+    await expect
+      .poll(() => board.batches().flatMap(({ items }) => items.map(({ task }) => task)), { timeout: 10_000 })
+      .toContain('task-3')
     const runs = board.batches().flatMap(({ items }) => items.filter(({ task }) => task === 'task-2'))
     expect(runs).toHaveLength(1)
   })
@@ -119,8 +121,8 @@ describe('an agent at its console', () => {
     await board.answer(MODEL, 'crash-0')
     process.kill(children[0] ?? 0, 'SIGKILL')
     const answers = await Promise.all(tasks.map((task) => board.answer(MODEL, task)))
-    for (const answer of answers) if ('error' in answer) expect(answer.error.code).toBe('crashed')
-    expect(answers.filter((answer) => 'result' in answer).length).toBeGreaterThanOrEqual(tasks.length - 1)
+    // The one that was being run is tried once more by the agent itself.
+    for (const answer of answers) expect(answer).toHaveProperty('result')
     for (const task of tasks) expect(board.answers(MODEL, task)).toHaveLength(1)
   })
 

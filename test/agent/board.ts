@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,8 @@ import { consoleGrants, deviceGrants, deviceIdOf, publicKeyFromRaw } from '../..
 import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
 import { type ReceiptBatch, verifyBatch } from '../../broker/protocol/receipts.ts'
 import { filters, formatTopic, parseTopic, type Topic } from '../../broker/protocol/topics.ts'
+import { createDesk } from '../faults/desk.ts'
+import { isFinal } from '../faults/judge.ts'
 
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 const PASSWORD = 'the credential'
@@ -89,10 +91,14 @@ export async function killed(child: ChildProcess): Promise<void> {
   await once(child, 'close')
 }
 
-/** The console's enrolment page, as much of it as an agent sees. */
-async function startEnrolment(broker: () => EmbeddedBroker) {
+/** A console that has no opinion on models. */
+const noOpinion: RequestListener = (_, response) => void response.writeHead(404).end()
+
+/** The console's enrolment page, as much of it as an agent sees; `others` answers everything else. */
+async function startEnrolment(broker: () => EmbeddedBroker, others: RequestListener) {
   let publicKey = Buffer.alloc(0)
   const server = createServer(async (request, response) => {
+    if (request.url !== '/enroll') return others(request, response)
     let text = ''
     for await (const chunk of request) text += chunk
     publicKey = Buffer.from(JSON.parse(text).publicKey, 'base64url')
@@ -150,13 +156,17 @@ export async function openEar(url: string) {
 }
 
 /** An enrolled board; `acking` says whether its receipts are acknowledged. */
-export async function openBoard(flags: readonly string[] = []) {
+export async function openBoard(flags: readonly string[] = [], others: RequestListener = noOpinion) {
   const folder = mkdtempSync(join(tmpdir(), 'board-'))
   const broker = await openTestBroker()
-  const enrolment = await startEnrolment(() => broker)
+  const enrolment = await startEnrolment(() => broker, others)
   const ear = createEar()
+  const answered = new Set<string>()
+  const desk = createDesk(answered)
   const console = await openConsole(broker.url, (said) => {
     ear.hear(said)
+    if (said.topic.kind === 'device-out' && said.topic.task !== undefined && isFinal(said.payload.toString()))
+      answered.add(said.topic.task)
     if (said.topic.kind === 'receipts' && acking) ack(said.payload)
   })
   const enrolled = runAgent([
@@ -179,8 +189,8 @@ export async function openBoard(flags: readonly string[] = []) {
     return verified.batch
   }
   const ack = (payload: Buffer): void => {
-    const { chain, seq } = batchOf(payload)
-    void console.publish(formatTopic({ kind: 'ack', device }), JSON.stringify({ chain, upTo: seq }), { qos: 1 })
+    const taken = desk.take(batchOf(payload))
+    if (taken) void console.publish(formatTopic({ kind: 'ack', device }), JSON.stringify(taken), { qos: 1 })
   }
   const results = (model: string, task?: string) => (said: Said) => {
     const { topic } = said

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Buffer as Outbox, openBuffer } from '../../agent/outbox/buffer.ts'
+import { type BufferOptions, type Buffer as Outbox, openBuffer } from '../../agent/outbox/buffer.ts'
 import type { Answer } from '../../agent/outbox/buffer-write.ts'
 import { type ReceiptBatch, verifyBatch } from '../../broker/protocol/receipts.ts'
 
@@ -21,7 +21,7 @@ export function createRig() {
     folder,
     file,
     privateKey,
-    open(options: { capBytes?: number; device?: string } = {}): Outbox {
+    open(options: Partial<Pick<BufferOptions, 'capBytes' | 'device' | 'onDamage'>> = {}): Outbox {
       open?.close()
       open = openBuffer({ file, device: DEVICE, privateKey, capBytes: 1 << 30, now: () => clock, ...options })
       return open

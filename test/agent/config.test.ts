@@ -28,6 +28,15 @@ describe('the configuration', () => {
     expect(faultsOf({}, { username: 'u', 'password-file': 'f' })).toHaveLength(2)
   })
 
+  test('takes execution providers in their order, `auto` as none named, and no others', () => {
+    const providersOf = (providers: string) => readConfig({ BRAMBLE_PROVIDERS: providers }, {}).providers
+    expect(providersOf('tensorrt, cuda')).toEqual(['tensorrt', 'cuda'])
+    expect(providersOf('auto')).toBeUndefined()
+    expect(faultsOf({ BRAMBLE_PROVIDERS: 'cuda,xnnpack' }, {})).toEqual([
+      'BRAMBLE_PROVIDERS: must be auto, or some of tensorrt, cuda, cpu',
+    ])
+  })
+
   test('takes an empty variable as an unset one', () => {
     expect(readConfig({ BRAMBLE_SERVE: '', BRAMBLE_DEVICE: '' }, {}).serve).toBeUndefined()
   })

@@ -25,17 +25,24 @@ export function createFakeClock(startAt = Date.UTC(2026, 10, 22)) {
       next.then()
       await settled()
     }
-    at = until
+    at = Math.max(at, until)
   }
 
-  const clock: Clock = { now: () => at, after: plan, soon: (then) => plan(0, then) }
+  /** How far the wall clock was set in all. */
+  let set = 0
+  const clock: Clock = { now: () => at, elapsed: () => at - set, after: plan, soon: (then) => plan(0, then) }
   return {
     clock,
     advance,
+    /** Time that passes in one synchronous step, as while a disk is waited for: nothing falls due in between. */
+    elapse(ms: number): void {
+      at += ms
+    },
     /** The wall clock is set, forwards or back; what waits goes on waiting as long as it would have. */
     set(ms: number): void {
       due = due.map((one) => ({ ...one, at: one.at + ms }))
       at += ms
+      set += ms
     },
   }
 }

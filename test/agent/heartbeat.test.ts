@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createTally, type DropReason } from '../../agent/frames/tally.ts'
 import { HEARTBEAT_BYTES, heartbeatOf, type Readings } from '../../agent/presence/heartbeat.ts'
-import { ERROR_CODES, type ErrorCode, HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import { ERROR_CODES, type ErrorCode, HeartbeatMessage, VITAL_FLAGS } from '../../broker/protocol/messages.ts'
 
 const readings = (more: Partial<Readings> = {}): Readings => ({
   at: Date.UTC(2026, 10, 22),
@@ -14,16 +14,22 @@ const readings = (more: Partial<Readings> = {}): Readings => ({
   outbox: 0,
   memMiB: 60.4,
   vitals: { totalMiB: 512, freeMiB: 123 },
+  flags: [],
+  energy: undefined,
   host: 'ready',
+  models: 2,
+  paused: false,
+  diskFailing: false,
+  outboxFull: false,
   ...more,
 })
 
 describe('the heartbeat', () => {
-  test('stays within 400 bytes with every reason and the largest numbers', () => {
+  test('stays within 400 bytes with every reason, every flag and the largest numbers', () => {
     const count = fc.integer({ min: 0, max: 999_999_999 })
     const reasons = fc.dictionary(fc.constantFrom(...ERROR_CODES, 'newer-frame', 'queue-full', 'late'), count)
     fc.assert(
-      fc.property(reasons, count, (drops, n) => {
+      fc.property(reasons, count, fc.subarray([...VITAL_FLAGS]), fc.boolean(), (drops, n, flags, metered) => {
         const message = heartbeatOf(
           readings({
             counts: { in: n, answered: n, refused: n, dropped: n, reasons: drops },
@@ -33,12 +39,17 @@ describe('the heartbeat', () => {
             outbox: 9_999_999,
             vitals: { tempC: -12.5, totalMiB: 65_536, freeMiB: 65_000 },
             host: 'restarting',
+            flags,
+            energy: metered ? { j: 0.00123, from: 'estimated' } : undefined,
           }),
         )
         expect(JSON.stringify(message).length).toBeLessThanOrEqual(HEARTBEAT_BYTES)
         expect(HeartbeatMessage.parse(message)).toEqual(message)
         const sum = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0)
         expect(sum(message.drops)).toBe(sum(drops))
+        // What does not fit is left out from the end.
+        expect(message.flags ?? []).toEqual(flags.slice(0, message.flags?.length ?? 0))
+        if (flags.length > 0) expect(message.flags).toBeDefined()
       }),
     )
   })
@@ -55,6 +66,26 @@ describe('the heartbeat', () => {
     expect(heartbeatOf(readings({ queue: 1 }))).not.toHaveProperty('idle')
     expect(heartbeatOf(readings({ answeredSince: 60 }))).toMatchObject({ rate: 2 })
     expect(heartbeatOf(readings({ answeredSince: 60 }))).not.toHaveProperty('idle')
+  })
+
+  test.each([
+    [{ models: 0, host: 'starting' as const }, 'no-model'],
+    [{ paused: true, queue: 3, answeredSince: 5 }, 'too-hot'],
+    [{ diskFailing: true, queue: 1 }, 'disk-failing'],
+    [{ outboxFull: true, queue: 1 }, 'outbox-full'],
+    [{ outboxFull: true, diskFailing: true, paused: true }, 'too-hot'],
+  ])('names the first cause that keeps it from working: %j', (more, idle) => {
+    expect(heartbeatOf(readings(more)).idle).toBe(idle)
+  })
+
+  test('carries flags and energy where there are any', () => {
+    const energy = { j: 0.12, from: 'measured' as const }
+    expect(heartbeatOf(readings({ flags: ['under-voltage', 'slowed'], energy }))).toMatchObject({
+      flags: ['under-voltage', 'slowed'],
+      energy,
+    })
+    expect(heartbeatOf(readings())).not.toHaveProperty('flags')
+    expect(heartbeatOf(readings())).not.toHaveProperty('energy')
   })
 
   test('counts every frame out once', () => {

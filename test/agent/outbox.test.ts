@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Buffer as Outbox } from '../../agent/outbox/buffer.ts'
@@ -15,7 +16,7 @@ afterEach(() => rig.remove())
 
 /** The outbox over a real buffer and a broker that is on, off or silent. */
 function start(options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write'] } = {}) {
-  const { clock, advance, set } = createFakeClock()
+  const { clock, advance, set, elapse } = createFakeClock()
   const buffer = rig.open()
   const origin = buffer.origin('boot', RUNTIME)
   const said: string[] = []
@@ -47,6 +48,7 @@ function start(options: { console?: boolean; write?: (real: Outbox['write']) => 
     outbox,
     advance,
     set,
+    elapsing: elapse,
     pending,
     add: (n: number) => commits.add(task(n, origin)),
     /** What was published since the last call. */
@@ -62,7 +64,7 @@ function start(options: { console?: boolean; write?: (real: Outbox['write']) => 
 }
 
 describe('the outbox', () => {
-  test('publishes an answer as soon as it is committed, and its receipt within a quarter second', async () => {
+  test('publishes an answer as soon as it is committed, and its receipt within half a second', async () => {
     const { broker, add, said, advance } = start()
     broker('on')
     add(1)
@@ -71,7 +73,7 @@ describe('the outbox', () => {
     add(2)
     await advance(5)
     expect(said()).toEqual(['t2'])
-    await advance(250)
+    await advance(500)
     expect(said()).toEqual(['#1'])
   })
 
@@ -105,7 +107,7 @@ describe('the outbox', () => {
     const { broker, add, said, advance, outbox, buffer } = start()
     broker('on')
     add(1)
-    await advance(300)
+    await advance(1_000)
     outbox.acknowledged(1)
     expect(said()).toEqual(['t1', '#1'])
     await advance(60_000)
@@ -118,11 +120,11 @@ describe('the outbox', () => {
     broker('on')
     add(1)
     add(2)
-    await advance(300)
+    await advance(510)
     add(3)
-    await advance(300)
+    await advance(510)
     expect(said()).toEqual(['t1', 't2', '#1', 't3', '#2'])
-    await advance(9_000)
+    await advance(8_900)
     expect(said()).toEqual([])
     await advance(2_000)
     const again = said()
@@ -139,20 +141,20 @@ describe('the outbox', () => {
     const { broker, add, said, advance, set } = start()
     broker('on')
     add(1)
-    await advance(300)
+    await advance(1_000)
     set(-3_600_000)
     said()
     await advance(12_000)
     expect(said()).toEqual(expect.arrayContaining(['t1', '#1']))
     add(2)
-    await advance(300)
+    await advance(1_000)
     expect(said()).toEqual(expect.arrayContaining(['t2', '#2']))
   })
 
   test('keeps everything while the broker is away and sends it when it is back', async () => {
     const { broker, add, said, advance, outbox, buffer } = start()
     for (let n = 0; n < 5; n += 1) add(n)
-    await advance(300)
+    await advance(1_000)
     expect(said()).toEqual([])
     broker('on')
     await advance(0)
@@ -171,10 +173,10 @@ describe('the outbox', () => {
     await advance(0)
     expect(pending).toHaveLength(3)
     broker('off')
-    await advance(300)
+    await advance(1_000)
     said()
     broker('on')
-    await advance(300)
+    await advance(1_000)
     expect(said().sort()).toEqual(['#1', 'r1', 's1', 't1'])
   })
 
@@ -182,7 +184,7 @@ describe('the outbox', () => {
     const { broker, add, said, advance } = start()
     broker('on')
     add(1)
-    await advance(300)
+    await advance(1_000)
     expect(said()).toEqual(['t1', '#1'])
     broker('off')
     broker('on')
@@ -199,6 +201,51 @@ describe('the outbox', () => {
     pending.shift()?.resolve()
     await advance(10)
     expect(said()).toEqual(['#1'])
+  })
+
+  test('hands batches over in the order of their chain, also when the first has to wait for its results', async () => {
+    const { broker, add, said, advance, pending } = start()
+    broker('silent')
+    add(1)
+    await advance(1_000)
+    add(2)
+    await advance(10)
+    expect(said()).toEqual(['t1', 't2'])
+    pending.pop()?.resolve()
+    await advance(3_000)
+    expect(said()).toEqual([])
+    pending.shift()?.resolve()
+    await advance(10)
+    expect(said()).toEqual(['#1', '#2'])
+  })
+
+  test('goes on after a publish was refused on a connection that stayed', async () => {
+    const { broker, add, said, advance, pending } = start()
+    broker('silent')
+    add(1)
+    await advance(10)
+    pending.shift()?.reject(new Error('quota exceeded'))
+    await advance(10)
+    add(2)
+    await advance(4_000)
+    expect(said()).toEqual(['t1'])
+    await advance(2_000)
+    expect(said()).toEqual(['t1', 't2'])
+  })
+
+  test('sends a stored answer once, however often its task came while there was no connection', async () => {
+    const { broker, add, said, advance, outbox, buffer } = start()
+    broker('on')
+    add(1)
+    await advance(1_000)
+    outbox.acknowledged(1)
+    await advance(5_000)
+    said()
+    broker('off')
+    for (let n = 0; n < 100; n += 1) outbox.again(buffer.answered('m', 't1')?.seq ?? 0)
+    broker('on')
+    await advance(10)
+    expect(said()).toEqual(['t1'])
   })
 
   test('never has more than 24 answers in flight', async () => {
@@ -239,7 +286,7 @@ describe('the outbox', () => {
     const { broker, add, said, advance, outbox, buffer } = start()
     broker('on')
     add(1)
-    await advance(300)
+    await advance(1_000)
     outbox.acknowledged(1)
     await advance(5_000)
     said()
@@ -252,7 +299,7 @@ describe('the outbox', () => {
     const { broker, add, advance, outbox, buffer } = start()
     broker('on')
     add(1)
-    await advance(300)
+    await advance(1_000)
     outbox.acknowledged(7)
     await advance(5_000)
     expect(buffer.owed()).toBe(2)
@@ -271,6 +318,58 @@ describe('the outbox', () => {
     expect(done).toBe(false)
     for (const { resolve } of pending.splice(0)) resolve()
     await published
+  })
+})
+
+describe('what need not be kept', () => {
+  test('goes out without touching the card, and is written only when it cannot be sent', async () => {
+    const { broker, outbox, said, advance, buffer } = start()
+    broker('on')
+    outbox.take(sample(1))
+    outbox.take(refusal(1, false))
+    await advance(10)
+    expect(said()).toEqual(['s1', 'r1'])
+    expect(buffer.lastRow()).toBe(0)
+    broker('off')
+    outbox.take(sample(2))
+    await advance(10)
+    expect(buffer.lastRow()).toBe(1)
+    broker('on')
+    await advance(10)
+    expect(said()).toEqual(['s2'])
+  })
+
+  test('is written when the connection breaks under it, or when too much is under way', async () => {
+    const { broker, outbox, said, advance, pending } = start()
+    broker('silent')
+    for (let n = 0; n < 30; n += 1) outbox.take(sample(n))
+    await advance(10)
+    expect(pending).toHaveLength(24)
+    broker('off')
+    await advance(10)
+    said()
+    broker('on')
+    await advance(100)
+    expect(new Set(said())).toEqual(new Set(Array.from({ length: 30 }, (_, n) => `s${n}`)))
+  })
+
+  test('is told while the disk takes nothing, and ends there without a connection', async () => {
+    const { broker, add, outbox, said, advance, commits, buffer } = start({
+      write: () => () => {
+        throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
+      },
+    })
+    broker('on')
+    add(1)
+    await advance(10)
+    outbox.take(refusal(1, false))
+    await advance(10)
+    expect(said()).toEqual(['r1'])
+    broker('off')
+    for (let n = 0; n < 1_000; n += 1) outbox.take(refusal(n, false))
+    await advance(10)
+    expect(commits.pending()).toBe(1)
+    expect(buffer.lastRow()).toBe(0)
   })
 })
 
@@ -309,6 +408,43 @@ describe('commits', () => {
     await advance(1_000)
     expect(commits.failing()).toBe(false)
     expect(said()).toContain('t1')
+  })
+
+  test('come twice as far apart as the last one took, so that a slow card has time for other work', async () => {
+    let elapse: (ms: number) => void = () => undefined
+    let writes = 0
+    const { add, advance, broker, elapsing } = start({
+      write: (real) => (changes) => {
+        writes += 1
+        elapse(40)
+        return real(changes)
+      },
+    })
+    elapse = elapsing
+    broker('on')
+    for (let n = 0; n < 100; n += 1) {
+      add(n)
+      await advance(4)
+    }
+    expect(writes).toBeLessThanOrEqual(5)
+  })
+
+  test('copy the log into the file after a quarter minute without work, if it has grown', async () => {
+    const { add, advance, broker, outbox } = start()
+    broker('on')
+    const size = (suffix: string) => statSync(`${rig.file}${suffix}`).size
+    for (let n = 0; n < 40; n += 1) {
+      add(n)
+      await advance(20)
+    }
+    await advance(2_000)
+    outbox.acknowledged(8)
+    expect(size('-wal')).toBeGreaterThan(100_000)
+    await advance(30_000)
+    expect(size('-wal')).toBe(0)
+    add(41)
+    await advance(30_000)
+    expect(size('-wal')).toBeGreaterThan(0)
   })
 
   test('end the process when the file itself is broken', async () => {

@@ -58,7 +58,8 @@ export async function startLoneBoard(serve: readonly string[], data?: string): P
   const child: ChildProcess = spawn(process.execPath, args, {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, HOME: join(folder, 'home') },
+    // One inference process: what a small board runs.
+    env: { ...process.env, HOME: join(folder, 'home'), BRAMBLE_HOSTS: '1' },
   })
   const agent = child.pid ?? 0
   let made = 0

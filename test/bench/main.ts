@@ -1,4 +1,5 @@
-// `npm run bench [-- --json] [--rounds N] [--seconds S]`: one machine, one run, the paths interleaved, medians reported.
+// `npm run bench [-- --json] [--rounds N] [--seconds S] [--hosts N] [--threads N]`: one machine, one run, the paths interleaved,
+// medians reported.
 // bare = decode then infer in one process; direct = pipeline → broker → board and back; pool = the same through the console.
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -9,6 +10,8 @@ import { connectLink } from '../../broker/link.ts'
 import { filters } from '../../broker/protocol/topics.ts'
 import { ROOT, removeFolder, startBramble } from '../harness/bramble.ts'
 import { type Address, createLoad, type LoadGenerator } from './load.ts'
+import { measureLone } from './lone.ts'
+import { measureOutbox } from './outbox.ts'
 import { childrenOf, readProcess } from './processes.ts'
 import { type Measured, type Row, summarise, table } from './report.ts'
 
@@ -47,10 +50,12 @@ async function measureLoad(
 
 function boardPids(console: number): Record<string, number> {
   const agent = childrenOf(console).find(({ command }) => command.includes('agent/main.ts'))
-  const host = agent && childrenOf(agent.pid).find(({ command }) => command.includes('host-process'))
-  if (!agent || !host) throw new Error('the agent or its inference host is not running')
-  return { console, agent: agent.pid, host: host.pid }
+  const hosts = agent ? childrenOf(agent.pid).filter(({ command }) => command.includes('host-process')) : []
+  if (!agent || hosts.length === 0) throw new Error('the agent or its inference host is not running')
+  return { console, agent: agent.pid, ...Object.fromEntries(hosts.map(({ pid }, i) => [`host ${i + 1}`, pid])) }
 }
+
+const kib = (bytes: number): string => `${Math.round(bytes / 1024)} KiB`
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -58,10 +63,15 @@ async function main(): Promise<void> {
       json: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '4' },
+      hosts: { type: 'string' },
+      threads: { type: 'string' },
     },
   })
   const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)]
   const say = (text: string): void => void (values.json || console.log(text))
+  const { hosts, threads } = values
+  if (hosts !== undefined) process.env['BRAMBLE_HOSTS'] = hosts
+  if (threads !== undefined) process.env['BRAMBLE_THREADS'] = threads
   say(`${MODELS.length} models × 5 measurements × ${rounds} rounds, about ${Math.ceil(rounds * 10 * (seconds + 2))} s`)
 
   const bramble = await startBramble({ flags: ['--no-demo', '--agents', '1'] })
@@ -107,7 +117,15 @@ async function main(): Promise<void> {
     const machine = `${cpus()[0]?.model ?? 'unknown CPU'} × ${cpus().length}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`
     const rows = [...measured.values()].map(({ row, rounds: taken }) => summarise(row, taken))
     say(`\n${machine}\n\n${table(rows)}`)
-    if (values.json) console.log(JSON.stringify({ machine, rows }))
+    const lone = await measureLone('mobilenet-v1', frames[0] ?? new Uint8Array(), rounds)
+    say(
+      `\nby itself, ${lone.model}: first answer ${lone.startS.toFixed(1)} s after its start, RSS agent ${lone.agentMiB.toFixed(0)} + inference ${lone.hostsMiB.toFixed(0)} MiB`,
+    )
+    const outbox = await measureOutbox()
+    say(
+      `outbox: ${Math.round(outbox.resultsPerS)} results/s; written per 1,000 results: ${kib(outbox.bytesPer1000)} in a flood, ${kib(outbox.dripped.bytesPer1000)} at 20 a second`,
+    )
+    if (values.json) console.log(JSON.stringify({ machine, rows, lone, outbox }))
   } finally {
     await link.close()
     await bramble.stop()

@@ -30,7 +30,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
 }
 
-const BOARD = ['bare', 'agent', 'host']
+const isBoard = (name: string): boolean => name !== 'console'
 const round = (value: number): number => Math.round(value * 100) / 100
 
 export function summarise(row: Pick<Row, 'model' | 'path' | 'inflight'>, rounds: readonly Measured[]): Row {
@@ -44,7 +44,7 @@ export function summarise(row: Pick<Row, 'model' | 'path' | 'inflight'>, rounds:
       },
     ]),
   )
-  const board = Object.entries(processes).filter(([name]) => BOARD.includes(name))
+  const board = Object.entries(processes).filter(([name]) => isBoard(name))
   return {
     ...row,
     framesPerS: of(({ framesPerS }) => framesPerS),

@@ -1,10 +1,13 @@
 import { describe, expect, it, type TestContext } from 'vitest'
 import { missing, startMosquitto } from './programs.ts'
-import { collect, linkUp, openClient, openLink, until } from './rig.ts'
+import { collect, linkUp, openLink as openAnyLink, openClient, until } from './rig.ts'
 
 const here = (context: TestContext): void => context.skip(missing.mosquitto !== undefined, missing.mosquitto ?? '')
 
-describe('a link on mosquitto', () => {
+describe.each([4, 5, 'auto'] as const)('a link on mosquitto, MQTT version %s', (version) => {
+  const openLink: typeof openAnyLink = (url, username, options = {}) =>
+    openAnyLink(url, username, { version, ...options })
+
   it('publishes and hears as on the embedded broker', async (context) => {
     here(context)
     const { url } = await startMosquitto()

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import type { HeartbeatMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
 import type { Change } from '../../console/events.ts'
 import { createDevices, type Devices } from '../../console/fleet/devices.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
@@ -19,6 +19,13 @@ const HEARTBEAT: HeartbeatMessage = {
   outbox: 0,
   memMiB: 120,
   freeMiB: 300,
+}
+
+const VITALS: VitalsMessage = {
+  at: '2026-11-22T12:00:00.000Z',
+  temperatures: [{ zone: 'cpu-thermal', c: 51.2 }],
+  memory: { totalMiB: 429, freeMiB: 200 },
+  host: { restarts: 1, crashes: 1, timeouts: 0, recycled: 0, poisoned: 0, unloads: 0, waitedForLoad: 0 },
 }
 
 describe('the boards', () => {
@@ -97,6 +104,14 @@ describe('the boards', () => {
     expect(stateOf('dev-a')).toBe('idle')
   })
 
+  it('keep their last vitals through a restart of the console, and tell that they are new', async () => {
+    expect(devices.vitals('dev-a', VITALS)).toBe(true)
+    expect(changes).toEqual([{ about: 'device', id: 'dev-a' }])
+    await devices.turn()
+    devices = await open()
+    expect(devices.get('dev-a')?.vitals).toEqual(VITALS)
+  })
+
   it('keep the time of a status that the broker only repeats', () => {
     const left = now
     devices.status('dev-a', 'offline', false)
@@ -108,6 +123,7 @@ describe('the boards', () => {
   it('are not made by whoever sends a message', () => {
     expect(devices.status('dev-b', 'online', false)).toBe(false)
     expect(devices.heartbeat('dev-b', HEARTBEAT)).toBe(false)
+    expect(devices.vitals('dev-b', VITALS)).toBe(false)
     expect(devices.answered('dev-b')).toBe(false)
     expect(devices.list()).toHaveLength(1)
   })
@@ -120,5 +136,8 @@ describe('the boards', () => {
     const history = devices.get('dev-a')?.history ?? []
     expect(history).toHaveLength(1440)
     expect(history.at(-1)).toMatchObject({ at: now, queue: 1499, rate: 4.5, memMiB: 120 })
+    expect(history.at(-1)).not.toHaveProperty('energyJ')
+    devices.heartbeat('dev-a', { ...HEARTBEAT, energy: { j: 0.12, from: 'measured' } })
+    expect(devices.get('dev-a')?.history.at(-1)).toMatchObject({ energyJ: 0.12 })
   })
 })

@@ -48,20 +48,31 @@ describe('the HTTP API', () => {
       )
       expect(Object.keys(paths).sort()).toEqual([
         '/.well-known/jwks.json',
+        '/api/blobs/{digest}',
         '/api/devices',
         '/api/devices/{id}',
+        '/api/devices/{id}/desired',
+        '/api/devices/{id}/desired/rollback',
         '/api/enrollments',
         '/api/events',
+        '/api/fleet/desired',
+        '/api/fleet/desired/rollback',
         '/api/ledger/check',
         '/api/models',
         '/api/overview',
         '/api/payouts',
         '/api/payouts/{id}',
+        '/api/publishers',
+        '/api/publishers/{id}',
+        '/api/releases',
         '/api/rewards',
         '/api/rewards/epochs/{id}',
         '/api/tasks',
         '/api/tasks/{id}',
         '/api/tasks/{id}/frame',
+        '/boards/blobs/{digest}',
+        '/boards/desired',
+        '/boards/releases/{digest}',
         '/enroll',
         '/enroll/challenge',
         '/enroll/renew',
@@ -104,6 +115,11 @@ describe('the HTTP API', () => {
         'overview',
         'devices',
         'devices/x',
+        'devices/x/desired',
+        'fleet/desired',
+        'models',
+        'publishers',
+        'releases',
         'rewards',
         'ledger/check',
         'payouts',
@@ -293,6 +309,28 @@ describe('the HTTP API', () => {
       expect(detail.tasks.length).toBeGreaterThan(0)
     })
 
+    it('shows how the board is: its flags, the price of its work, its vitals', async () => {
+      const vitals = {
+        at: new Date().toISOString(),
+        temperatures: [{ zone: 'cpu-thermal', c: 61.2 }],
+        power: { now: ['under-voltage'], sinceBoot: ['under-voltage'] },
+        memory: { totalMiB: 922, freeMiB: 500 },
+        host: { restarts: 0, crashes: 0, timeouts: 0, recycled: 0, poisoned: 0, unloads: 0, waitedForLoad: 0 },
+      }
+      const before = await json<DeviceDetail>(here.call(`/api/devices/${board.id}`))
+      const energy = { j: 0.12, from: 'estimated' }
+      const beat = { ...before.heartbeat, flags: ['under-voltage'], energy }
+      await board.say({ kind: 'heartbeat', device: board.id }, beat)
+      await board.say({ kind: 'vitals', device: board.id }, vitals)
+      const detail = await until(async () => {
+        const read = await json<DeviceDetail>(here.call(`/api/devices/${board.id}`))
+        return read.vitals && read
+      }, 'the vitals')
+      expect(detail.vitals).toEqual(vitals)
+      expect(detail.device).toMatchObject({ flags: ['under-voltage'], energy })
+      expect(detail.device.told).not.toBe(before.device.told)
+    })
+
     it('has an overview whose numbers are true', async () => {
       const overview = await json<Overview>(here.call('/api/overview'))
       expect(overview.devices).toEqual({ total: 1, working: 1, idle: 0, late: 0, offline: 0 })
@@ -312,13 +350,14 @@ describe('the HTTP API', () => {
     it('counts messages that make no sense, and goes on', async () => {
       await board.say({ kind: 'heartbeat', device: board.id }, 'not JSON')
       await board.say({ kind: 'info', device: board.id }, { device: board.id })
+      await board.say({ kind: 'vitals', device: board.id }, { temperatures: 'hot' })
       await board.say({ kind: 'receipts', device: board.id }, 'a.b.c')
       await board.say({ kind: 'status', device: board.id }, 'sleeping')
       const complaints = await until(() => {
         const { complaints: totals } = here.bus.stats()
         return totals['bad-status'] ? totals : undefined
       }, 'the complaint')
-      expect(complaints).toEqual({ 'bad-heartbeat': 1, 'bad-info': 1, 'bad-status': 1 })
+      expect(complaints).toEqual({ 'bad-heartbeat': 1, 'bad-info': 1, 'bad-vitals': 1, 'bad-status': 1 })
       expect((await here.call('/healthz', {}, '')).status).toBe(200)
     })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { IDLE_REASONS } from '../../broker/protocol/messages.ts'
 import { type Clocks, presence } from '../../console/fleet/presence.ts'
 
 const NOW = Date.parse('2026-11-22T12:00:00Z')
@@ -38,5 +39,14 @@ describe('presence', () => {
     const clocks = { ...online(600), heartbeatAt: ago(5) }
     expect(presence(clocks, 'no-work', NOW).reason).toMatch(/nobody has sent it work/)
     expect(presence(clocks, 'starting', NOW).reason).toMatch(/loading its models/)
+  })
+
+  it.each(IDLE_REASONS)('has a sentence of its own for %s, beside an answer of old', (reason) => {
+    const clocks = { ...online(600), heartbeatAt: ago(5), resultAt: ago(300) }
+    const sentences = IDLE_REASONS.map((other) => presence(clocks, other, NOW).reason)
+    const { state, reason: sentence } = presence(clocks, reason, NOW)
+    expect(state).toBe('idle')
+    expect(sentence).toMatch(/^[A-Z].*\.$/)
+    expect(sentences.filter((other) => other === sentence)).toHaveLength(1)
   })
 })

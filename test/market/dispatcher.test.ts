@@ -66,6 +66,18 @@ test('a task is accepted, leased with its deadline, and its answer reaches the r
   expect(pool.dispatcher.stats()).toMatchObject({ accepted: 1, queued: 0, leased: 0, lost: 0, storedBytes: 0 })
 })
 
+test('boards can tell requesters apart, but not who they are', async () => {
+  const pool = await startPool(store)
+  pool.boards.push(candidate(a.device))
+  await pool.offer('t1')
+  await pool.offer('t2')
+  await pool.offer('t3', { requester: 'req-b' })
+  const sources = pool.sent.filter(({ topic }) => topic.kind === 'device-in').map((sent) => frameIn(sent).source)
+  expect(sources).toEqual([sources[0], sources[0], sources[2]])
+  expect(sources[2]).not.toBe(sources[0])
+  for (const source of sources) expect(source).toMatch(/^[0-9a-f]{16}$/)
+})
+
 test('a task whose lease ends goes to another board, and the late result of the former board is discarded', async () => {
   const pool = await startPool(store)
   pool.boards.push(candidate(a.device))

@@ -55,7 +55,7 @@ async function pixelsOf(
 }
 
 async function sessionOf(pkg: ModelPackage): Promise<Session> {
-  return openSession(await readFile(pkg.file), 1)
+  return openSession(await readFile(pkg.file), { intraOpThreads: 1 })
 }
 
 const runOn = (
@@ -222,7 +222,7 @@ describe('on 500 garments never seen in training', () => {
 test('the deliberately broken model loads and answers, and its digest gives it away', async () => {
   const good = await shipped('mobilenet-v1')
   const manifest = good.manifest as ManifestOf<'classification'>
-  const session = await openSession(gunzipSync(await fixture('mobilenet-v1.bad.onnx.gz')), 1)
+  const session = await openSession(gunzipSync(await fixture('mobilenet-v1.bad.onnx.gz')), { intraOpThreads: 1 })
   const [chelsea] = casesOf('mobilenet-v1.bad.onnx')
   const outputs = await runOn(
     session,

@@ -5,4 +5,4 @@ import { createHost } from '../../models/runtime/host.ts'
 
 const host = createHost({ log: pino({ level: 'silent' }) })
 await host.load(await readPackage(process.argv[2] ?? ''))
-process.send?.(host.stats().pid)
+process.send?.(host.stats().processes[0]?.pid)

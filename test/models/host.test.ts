@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { pino } from 'pino'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { fp32Of, type ModelPackage } from '../../models/catalog.ts'
 import { createHost, type HostOptions, type InferenceHost } from '../../models/runtime/host.ts'
 import { fixture, inPackage, json, MODELS, shipped, temporaryFolder } from './zoo.ts'
@@ -16,6 +16,13 @@ function host(options: Partial<HostOptions> = {}): InferenceHost {
   onTestFinished(() => made.close())
   return made
 }
+
+const programs = (name: string): string => fileURLToPath(new URL(`programs/${name}`, import.meta.url))
+
+const both = (inference: InferenceHost): Promise<boolean> =>
+  vi.waitUntil(() => inference.window === 6, { timeout: 20_000, interval: 5 })
+
+const pidsOf = (inference: InferenceHost): number[] => inference.stats().processes.map(({ pid }) => pid)
 
 async function goldenFrame(pkg: ModelPackage, at = 0) {
   const golden = pkg.manifest.golden[at]!
@@ -45,6 +52,7 @@ test('a frame goes in, the golden answer comes out, with its times', async () =>
     digest,
     prediction: result,
     ms: { decode: expect.any(Number), infer: expect.any(Number) },
+    cpuMs: expect.any(Number),
   })
   expect(outcome.ms?.decode).toBeGreaterThan(0)
   expect(outcome.ms?.infer).toBeGreaterThan(0)
@@ -176,18 +184,18 @@ describe('a run over its limit', () => {
     const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
     const inference = host({ limitMs: 250 })
     await Promise.all([inference.load(silero), inference.load(fashion)])
-    const { pid } = inference.stats()
+    const [pid] = pidsOf(inference)
     const behind = await goldenFrame(fashion)
     const [slow, next, last] = await Promise.all([
       inference.run(silero, longClip),
       inference.run(fashion, behind),
       inference.run(fashion, behind),
     ])
-    expect(slow).toEqual({ ok: false, error: { code: 'timeout', message: 'not finished within 250 ms' } })
+    expect(slow).toEqual({ ok: false, killed: true, error: { code: 'timeout', message: 'not finished within 250 ms' } })
     for (const outcome of [next, last])
       expect(outcome).toMatchObject({ ok: true, digest: fashion.manifest.golden[0]!.digest })
     expect(inference.stats()).toMatchObject({ timeouts: 1, crashes: 0, restarts: 1, ready: true })
-    expect(inference.stats().pid).not.toBe(pid)
+    expect(pidsOf(inference)).not.toContain(pid)
   })
 })
 
@@ -199,9 +207,10 @@ describe('an inference process that dies', () => {
     const frame = await goldenFrame(fashion)
     const first = inference.run(silero, longClip)
     const behind = Array.from({ length: 6 }, () => inference.run(fashion, frame))
-    process.kill(inference.stats().pid!, 'SIGKILL')
+    process.kill(pidsOf(inference)[0]!, 'SIGKILL')
     expect(await first).toEqual({
       ok: false,
+      killed: true,
       error: { code: 'crashed', message: 'the inference process ended (SIGKILL)' },
     })
     for (const outcome of await Promise.all(behind)) expect(outcome).toMatchObject({ ok: true })
@@ -215,7 +224,7 @@ describe('an inference process that dies', () => {
     await inference.load(fashion)
     for (let i = 0; i < 4; i++) {
       await inference.load(fashion)
-      process.kill(inference.stats().pid!, 'SIGKILL')
+      process.kill(pidsOf(inference)[0]!, 'SIGKILL')
       // Only a process that is up again can take this order.
       await inference.unload('fashion')
       await inference.load(fashion)
@@ -225,12 +234,157 @@ describe('an inference process that dies', () => {
   })
 })
 
+describe('several processes', () => {
+  test('share the frames, each with all models, and one that dies takes only its own run with it', async () => {
+    const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
+    const inference = host({ processes: 2 })
+    await Promise.all([inference.load(silero), inference.load(fashion)])
+    await both(inference)
+    const [first, second] = pidsOf(inference)
+    const frame = await goldenFrame(fashion)
+    const slow = inference.run(silero, longClip)
+    const behind = Array.from({ length: 8 }, () => inference.run(fashion, frame))
+    process.kill(first!, 'SIGKILL')
+    expect(await slow).toMatchObject({ ok: false, error: { code: 'crashed' } })
+    for (const outcome of await Promise.all(behind))
+      expect(outcome).toMatchObject({ ok: true, digest: fashion.manifest.golden[0]!.digest })
+    expect(inference.stats()).toMatchObject({ crashes: 1, restarts: 1, ready: true })
+    expect(pidsOf(inference)).toContain(second)
+  })
+
+  test('begin with one, and a model that comes later is held by all', async () => {
+    const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
+    const inference = host({ processes: 2 })
+    await inference.load(silero)
+    expect(inference.window).toBe(3)
+    await both(inference)
+    await inference.load(fashion)
+    const slow = inference.run(silero, longClip)
+    const frame = await goldenFrame(fashion)
+    let isSlowDone = false
+    void slow.then(() => {
+      isSlowDone = true
+    })
+    // The first process is busy for half a second: these can only have been run by the other one.
+    for (let i = 0; i < 3; i++) expect(await inference.run(fashion, frame)).toMatchObject({ ok: true })
+    expect(isSlowDone).toBe(false)
+    expect(await slow).toMatchObject({ ok: true })
+  })
+
+  test('go on without one that cannot work, and hire again later', async () => {
+    const fashion = await shipped('fashion')
+    const again = Promise.withResolvers<void>()
+    const pauses: number[] = []
+    const inference = host({
+      processes: 2,
+      sleep: async (ms) => {
+        pauses.push(ms)
+        if (ms === 600_000) await again.promise
+      },
+    })
+    await inference.load(fashion)
+    await both(inference)
+    // It is killed whenever it appears, before it is ready.
+    const kill = (): void => {
+      for (const pid of pidsOf(inference).slice(1)) process.kill(pid, 'SIGKILL')
+    }
+    await vi.waitUntil(
+      () => {
+        kill()
+        return pauses.includes(600_000)
+      },
+      { timeout: 10_000, interval: 5 },
+    )
+    expect(pidsOf(inference)).toHaveLength(1)
+    expect(await inference.run(fashion, await goldenFrame(fashion))).toMatchObject({ ok: true })
+    expect(inference.stats().crashes).toBeGreaterThanOrEqual(3)
+    again.resolve()
+    await both(inference)
+  })
+})
+
+describe('memory', () => {
+  test('a process that leaks is replaced between runs, and no answer is lost for it', async () => {
+    const fashion = await shipped('fashion')
+    const inference = host({ ceilingMiB: 200, program: programs('leaky.ts') })
+    await inference.load(fashion)
+    const [pid] = pidsOf(inference)
+    const frame = await goldenFrame(fashion)
+    for (let i = 0; i < 20; i++)
+      for (const outcome of await Promise.all([1, 2, 3].map(() => inference.run(fashion, frame))))
+        expect(outcome).toMatchObject({ ok: true, digest: fashion.manifest.golden[0]!.digest })
+    expect(inference.stats()).toMatchObject({ crashes: 0, timeouts: 0, restarts: 0 })
+    expect(inference.stats().recycled).toBeGreaterThan(0)
+    expect(pidsOf(inference)).not.toContain(pid)
+  })
+
+  test('a ceiling below what the models need is raised instead of replacing the process for ever', async () => {
+    const fashion = await shipped('fashion')
+    const inference = host({ ceilingMiB: 1 })
+    await inference.load(fashion)
+    const frame = await goldenFrame(fashion)
+    for (let i = 0; i < 50; i++) expect(await inference.run(fashion, frame)).toMatchObject({ ok: true })
+    expect(inference.stats()).toMatchObject({ recycled: 0, crashes: 0, restarts: 0 })
+  })
+
+  test('a model that must make way for another comes back for its next frame', async () => {
+    const [mobilenet, ssd] = await Promise.all([shipped('mobilenet-v1'), shipped('ssd-mobilenet-v1')])
+    const inference = host({ budgetMiB: 16 })
+    await inference.load(mobilenet)
+    await inference.load(ssd)
+    for (const pkg of [mobilenet, ssd, mobilenet])
+      expect(await inference.run(pkg, await goldenFrame(pkg))).toMatchObject({
+        ok: true,
+        digest: pkg.manifest.golden[0]!.digest,
+      })
+    expect(inference.stats()).toMatchObject({ unloads: 4, waitedForLoad: 3, crashes: 0 })
+  })
+})
+
+describe('a process that cannot start', () => {
+  test('because its CPU is not supported is told so, and tried again only rarely', async () => {
+    const pauses: number[] = []
+    const held = Promise.withResolvers<void>()
+    const program = programs('illegal.mjs')
+    const inference = host({
+      program,
+      sleep: async (ms) => {
+        pauses.push(ms)
+        if (ms > 60_000) await held.promise
+      },
+    })
+    await expect(inference.runtime()).rejects.toMatchObject({
+      code: 'unsupported-cpu',
+      message: expect.stringContaining('SIGILL'),
+    })
+    await expect(inference.load(await shipped('fashion'))).rejects.toMatchObject({ code: 'unsupported-cpu' })
+    expect(pauses.at(-1)).toBe(600_000)
+    expect(inference.stats().ready).toBe(false)
+    held.resolve()
+  })
+})
+
+describe('execution providers', () => {
+  test('one that is wanted and not there is passed over, and the reason is kept', async () => {
+    const fashion = await shipped('fashion')
+    const inference = host({ providers: ['cuda', 'cpu'] })
+    await inference.load(fashion)
+    expect(inference.provider()).toEqual({
+      wanted: ['cuda', 'cpu'],
+      used: 'cpu',
+      reason: expect.stringMatching(/^cuda: /),
+    })
+    expect(await inference.run(fashion, await goldenFrame(fashion))).toMatchObject({ ok: true })
+    expect((await inference.runtime()).provider).toBe('cpu')
+  })
+})
+
 describe('closing', () => {
   test('ends the process and answers what is still waiting', async () => {
     const inference = host()
     const silero = await shipped('silero-vad')
     await inference.load(silero)
-    const { pid } = inference.stats()
+    const [pid] = pidsOf(inference)
     const running = inference.run(silero, longClip)
     const waiting = inference.run(silero, longClip)
     await inference.close()

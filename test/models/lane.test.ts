@@ -43,6 +43,7 @@ function rig({ decodeMs = 0, inferMs = 0 } = {}) {
     },
     now: () => clock,
     rssMiB: () => 1,
+    cpuMs: () => clock,
     runtimeOn: () => runtime,
     reply(reply) {
       replies.push(reply)

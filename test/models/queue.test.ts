@@ -11,9 +11,11 @@ function rig() {
   const killed: number[] = []
   const outcomes: Record<number, string> = {}
   let answered = 0
+  let drains = 0
   const queue = createQueue({
     send: (order) => void sent.push(order.id),
     overLimit: ({ order }) => void killed.push(order.id),
+    drained: () => void drains++,
   })
   const job = (id: number, limitMs = 100) => ({
     order: { type: 'unload', id, key: 'm' } satisfies Order,
@@ -28,7 +30,7 @@ function rig() {
     },
   })
   const reply = (id: number) => queue.replied({ type: 'unloaded', id })
-  return { queue, job, reply, sent, killed, outcomes, count: () => answered }
+  return { queue, job, reply, sent, killed, outcomes, count: () => answered, drains: () => drains }
 }
 
 test('nothing is sent before the process is ready, then three at a time', () => {
@@ -114,4 +116,21 @@ test('whatever happens in whatever order, every job is answered exactly once', (
       expect(Object.values(outcomes)).not.toContain('twice')
     }),
   )
+})
+
+test('a queue that drains sends nothing more, tells when it is empty, and goes on with the next process', () => {
+  const { queue, job, reply, sent, drains, outcomes } = rig()
+  queue.open([])
+  for (const id of [1, 2, 3, 4]) queue.add(job(id))
+  queue.drain()
+  reply(1)
+  reply(2)
+  expect([sent, drains()]).toEqual([[1, 2, 3], 0])
+  reply(3)
+  expect([sent, drains()]).toEqual([[1, 2, 3], 1])
+  queue.gone('asked to')
+  queue.open([])
+  expect(sent).toEqual([1, 2, 3, 4])
+  reply(4)
+  expect(Object.values(outcomes)).toEqual(['replied', 'replied', 'replied', 'replied'])
 })

@@ -7,6 +7,8 @@ it.each([
   ['/devices/dev-a', { page: 'device', id: 'dev-a' }],
   ['/tasks/', { page: 'tasks' }],
   ['/tasks/01M', { page: 'tasks', id: '01M' }],
+  ['/models', { page: 'models' }],
+  ['/models/x', { page: 'unknown', path: '/models/x' }],
   ['/earnings', { page: 'earnings' }],
   ['/earnings/1', { page: 'unknown', path: '/earnings/1' }],
   ['/a/b/c', { page: 'unknown', path: '/a/b/c' }],

@@ -145,6 +145,26 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     await page.waitForURL('**/tasks')
   })
 
+  it('chooses a version for every board, sees it arrive, and takes it back', async () => {
+    await goTo(page, 'Models')
+    const card = page.getByRole('region', { name: 'Fashion-MNIST' })
+    await card.getByText(/^No version is set; boards serve what is in their own folders: 1\.0\.0 on 2 boards/).waitFor()
+    await card.getByRole('button', { name: 'Serve 1.0.0' }).click()
+    const question = page.getByRole('dialog')
+    await question.getByLabel('Where').selectOption({ label: 'On every board' })
+    expect(await faultsOf(page)).toEqual([])
+    await question.getByRole('button', { name: 'Tell the boards' }).click()
+    await question.waitFor({ state: 'detached' })
+    await card.getByText('2 of 2 boards serve 1.0.0.').waitFor()
+    expect(await card.getByRole('progressbar').getAttribute('aria-valuenow')).toBe('100')
+    await card.getByText('2 boards', { exact: true }).last().click()
+    await card.getByRole('table', { name: 'Boards of this model' }).getByText('Serving').nth(1).waitFor()
+    expect(await faultsOf(page)).toEqual([])
+    await card.getByRole('button', { name: /Back to the boards/ }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click()
+    await card.getByText(/^No version is set/).waitFor()
+  })
+
   it('follows the money to a transaction, and the ledger adds up', async () => {
     await goTo(page, 'Earnings')
     await page.getByRole('button', { name: 'Check the ledger' }).click()
@@ -158,7 +178,7 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     expect(await faultsOf(page)).toEqual([])
   }, 45_000)
 
-  it.each(['Overview', 'Devices', 'Tasks', 'Earnings'])('fits %s on 360 px in the dark', async (name) => {
+  it.each(['Overview', 'Devices', 'Tasks', 'Models', 'Earnings'])('fits %s on 360 px in the dark', async (name) => {
     const narrow = await openPage(360, 'dark')
     await enter(narrow)
     await goTo(narrow, name)

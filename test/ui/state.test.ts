@@ -8,6 +8,7 @@ import {
   devices,
   extendDetail,
   forget,
+  isBehind,
   loadTasks,
   mergeTask,
   moneyMoves,
@@ -99,6 +100,16 @@ describe('events', () => {
   it('of a board without a thermometer put no temperature into its chart', () => {
     const grown = extendDetail({ device, history: [], tasks: [], receipts: [] }, device)
     expect(grown.history[0]).not.toHaveProperty('tempC')
+  })
+
+  it('tell that a birth message or vitals on the open page are old', () => {
+    const known = { device: { ...device, told: ' ' }, history: [], tasks: [], receipts: [] }
+    expect(isBehind(known)).toBe(false)
+    detail.value = known
+    applyEvents([{ event: 'device', data: { ...device, told: ` ${time(40)}` } }])
+    expect(isBehind(detail.value)).toBe(true)
+    // A console of before this was told.
+    expect(isBehind({ ...known, device })).toBe(false)
   })
 
   it('of money ask for the accounts again, and a final payout is an arrival', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { compareUnits, formatUnits, isSome, sumUnits } from '../../console/ui/amounts.ts'
 import {
   formatCoverage,
+  formatEnergy,
   formatMiB,
   formatMs,
   formatRate,
@@ -49,6 +50,13 @@ describe('quantities', () => {
   it('carry the unit that fits', () => {
     expect([0, 0.42, 12.34, 1204].map(formatRate)).toEqual(['0', '0.4', '12.3', '1,204'])
     expect([0, 0.44, 18.4, 2130].map(formatMs).map(plain)).toEqual(['0 ms', '0.4 ms', '18 ms', '2.1 s'])
+    expect([0, 0.0042, 0.042, 0.42, 3.14].map(formatEnergy).map(plain)).toEqual([
+      '0 J',
+      '4.2 mJ',
+      '42 mJ',
+      '0.42 J',
+      '3.1 J',
+    ])
     expect([87.2, 3891].map(formatMiB).map(plain)).toEqual(['87 MiB', '3.8 GiB'])
     expect([plural(1, 'board'), plural(2, 'board')]).toEqual(['1 board', '2 boards'])
   })

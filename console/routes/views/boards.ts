@@ -44,6 +44,9 @@ export function createBoardViews({ db, devices, tasks, receipts }: BoardViewOpti
         queue: present ? (heartbeat?.queue ?? 0) : 0,
         ...(heartbeat?.tempC !== undefined && { tempC: heartbeat.tempC }),
         ...(heartbeat !== undefined && { memMiB: heartbeat.memMiB }),
+        ...(present && heartbeat?.flags && { flags: heartbeat.flags }),
+        ...(heartbeat?.energy && { energy: heartbeat.energy }),
+        told: `${info?.at ?? ''} ${board.vitals?.at ?? ''}`,
         earned: String(earned.get(board.id) ?? 0n),
       }
     }
@@ -71,6 +74,7 @@ export function createBoardViews({ db, devices, tasks, receipts }: BoardViewOpti
         device: view(board),
         ...(board.info && { info: board.info }),
         ...(board.heartbeat && { heartbeat: board.heartbeat }),
+        ...(board.vitals && { vitals: board.vitals }),
         history: board.history.map((point) => ({ ...point, at: iso(point.at) })),
         tasks: await tasks.list({ device: id, limit: 30 }),
         receipts: await receipts.ofDevice(id, 50),

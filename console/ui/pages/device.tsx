@@ -5,13 +5,17 @@ import type { DeviceDetail } from '../../routes/shapes.ts'
 import { paths } from '../addresses.ts'
 import { Chart } from '../parts/chart.tsx'
 import { Clocks } from '../parts/clocks.tsx'
+import { Condition } from '../parts/condition.tsx'
 import { DeviceFacts } from '../parts/device-facts.tsx'
+import { DeviceLogs } from '../parts/device-logs.tsx'
 import { Empty, Loading } from '../parts/empty.tsx'
+import { FlagNotes } from '../parts/flags.tsx'
 import { LiveView } from '../parts/live-view.tsx'
 import { Receipts } from '../parts/receipts.tsx'
+import { Notices } from '../parts/supply.tsx'
 import { TaskTable } from '../parts/task-table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
-import { formatCount, formatMiB, formatRate, formatTemperature } from '../quantities.ts'
+import { formatCount, formatEnergy, formatMiB, formatRate, formatTemperature } from '../quantities.ts'
 import { detail, refusal } from '../state.ts'
 import { DEVICE_WORDS } from '../words.ts'
 
@@ -26,6 +30,7 @@ function Charts({ history }: { history: History }) {
       queue: of((p) => p.queue),
       memory: of((p) => p.memMiB),
       temperature: of((p) => p.tempC),
+      energy: of((p) => p.energyJ),
     }
   }, [history])
   if (history.length < 2)
@@ -37,6 +42,9 @@ function Charts({ history }: { history: History }) {
       <Chart title="Memory" points={points.memory} format={formatMiB} />
       {history.some(({ tempC }) => tempC !== undefined) && (
         <Chart title="Temperature" points={points.temperature} format={formatTemperature} />
+      )}
+      {history.some(({ energyJ }) => energyJ !== undefined) && (
+        <Chart fromZero title="Energy an inference" points={points.energy} format={formatEnergy} />
       )}
     </div>
   )
@@ -57,6 +65,7 @@ const Head = ({ device }: { device: DeviceDetail['device'] }) => (
       <Pill {...DEVICE_WORDS[device.state]} />
       <p>{device.reason}</p>
       <Clocks device={device} />
+      <FlagNotes flags={device.flags} />
     </section>
   </>
 )
@@ -101,14 +110,17 @@ export function DevicePage({ id }: { id: string }) {
   return (
     <>
       <Head device={known.device} />
+      <Notices notices={known.info?.notices} />
       <div class="device">
         <DeviceFacts known={known} />
         <div class="device-main">
           <LiveView tasks={known.tasks} />
+          {known.vitals && <Condition vitals={known.vitals} energy={known.device.energy} />}
           <Charts history={known.history} />
         </div>
       </div>
       <Lists known={known} />
+      <DeviceLogs id={known.device.id} key={known.device.id} />
     </>
   )
 }

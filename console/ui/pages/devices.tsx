@@ -8,10 +8,11 @@ import { Clocks } from '../parts/clocks.tsx'
 import { Empty, Loading } from '../parts/empty.tsx'
 import { EnrolPanel } from '../parts/enrol.tsx'
 import { type Choice, Filter } from '../parts/filter.tsx'
+import { Flags } from '../parts/flags.tsx'
 import { Icon } from '../parts/icons.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
-import { formatRate, formatTemperature, plural } from '../quantities.ts'
+import { formatEnergy, formatRate, formatTemperature, plural } from '../quantities.ts'
 import { devices } from '../state.ts'
 import { DEVICE_WORDS } from '../words.ts'
 
@@ -46,10 +47,11 @@ const columns: readonly Column<Device>[] = [
     key: 'state',
     label: 'State',
     compare: (a, b) => a.state.localeCompare(b.state),
-    cell: ({ state, reason }) => (
+    cell: ({ state, reason, flags }) => (
       <>
         <Pill {...DEVICE_WORDS[state]} />
         <span class="reason">{reason}</span>
+        <Flags flags={flags} />
       </>
     ),
   },
@@ -64,9 +66,15 @@ const columns: readonly Column<Device>[] = [
     label: 'Rate',
     end: true,
     compare: (a, b) => a.rate - b.rate,
-    cell: ({ rate }) => (
+    cell: ({ rate, energy }) => (
       <>
         {formatRate(rate)} <span class="unit">/s</span>
+        {energy && (
+          <small class="muted each" title={energy.from === 'measured' ? 'Measured' : 'Estimated from processor time'}>
+            {energy.from === 'estimated' && '≈ '}
+            {formatEnergy(energy.j)} each
+          </small>
+        )}
       </>
     ),
   },

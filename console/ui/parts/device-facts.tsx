@@ -1,27 +1,43 @@
 // What a board is, as it told it at its birth, and what it told last.
-import type { ComponentChildren } from 'preact'
 import type { DeviceDetail } from '../../routes/shapes.ts'
 import { formatCount, formatMiB, formatTemperature, plural } from '../quantities.ts'
 import { formatSpan } from '../times.ts'
-import { dropWords, idleWords } from '../words.ts'
-import { Digest } from './words.tsx'
+import { CHOSEN_WORDS, dropWords, idleWords } from '../words.ts'
+import { Fact } from './fact.tsx'
+import { BoardModels } from './supply.tsx'
 
-const Fact = ({ name, children }: { name: string; children: ComponentChildren }) => (
-  <>
-    <dt>{name}</dt>
-    <dd>{children}</dd>
-  </>
-)
+type Info = NonNullable<DeviceDetail['info']>
 
-const Born = ({ info }: { info: NonNullable<DeviceDetail['info']> }) => (
+/** A fall-back to the CPU is said plainly: a GPU that does nothing is otherwise found out by its bill. */
+const Provider = ({ runtime, provider }: Pick<Info, 'runtime' | 'provider'>) => {
+  const [first] = provider?.wanted ?? []
+  const differs = provider !== undefined && first !== undefined && first !== provider.used
+  return (
+    <Fact name="Runtime">
+      ONNX Runtime {runtime.ort} on {provider?.used ?? runtime.provider}
+      {(differs || provider?.reason) && (
+        <span class="ink-warn">
+          {differs && `, not on ${first} as wanted`}
+          {provider?.reason && `: ${provider.reason}`}
+        </span>
+      )}
+    </Fact>
+  )
+}
+
+const Born = ({ info }: { info: Info }) => (
   <>
     <Fact name="Board">{info.board.model}</Fact>
     <Fact name="Processor">
       {info.board.arch}, {plural(info.board.cpus, 'core')}, {formatMiB(info.board.memMiB)}
     </Fact>
-    <Fact name="Runtime">
-      ONNX Runtime {info.runtime.ort} on {info.runtime.provider}
-    </Fact>
+    <Provider runtime={info.runtime} provider={info.provider} />
+    {info.hosts && (
+      <Fact name="Cores">
+        {plural(info.hosts.processes, 'process', 'processes')} × {plural(info.hosts.threads, 'thread')}, chosen{' '}
+        {CHOSEN_WORDS[info.hosts.chosenBy]}
+      </Fact>
+    )}
     <Fact name="Kernels">
       {info.runtime.cpu}
       {info.runtime.flags.length > 0 && `, ${info.runtime.flags.join(', ')}`}
@@ -64,20 +80,6 @@ export const DeviceFacts = ({ known: { device, info, heartbeat } }: { known: Dev
       {/* Answers that came since the heartbeat say more than it does. */}
       {device.state === 'idle' && heartbeat?.idle && <Fact name="Idle">{idleWords(heartbeat.idle)}</Fact>}
     </dl>
-    <h2 class="facts-title">Models</h2>
-    {info && info.models.length > 0 ? (
-      <ul class="models">
-        {info.models.map(({ id, version, digest, task }) => (
-          <li key={id}>
-            <strong>{id}</strong> <span class="muted">v{version}</span>
-            <small class="muted">
-              {task} <Digest text={digest} keep={6} />
-            </small>
-          </li>
-        ))}
-      </ul>
-    ) : (
-      <p class="muted">The board has not said which models it has: it tells when it first connects.</p>
-    )}
+    <BoardModels info={info} />
   </aside>
 )

@@ -9,6 +9,7 @@ const PAGES: readonly { path: string; label: string; icon: IconName; pages: read
   { path: paths.overview, label: 'Overview', icon: 'overview', pages: ['overview'] },
   { path: paths.devices, label: 'Devices', icon: 'devices', pages: ['devices', 'device'] },
   { path: paths.tasks, label: 'Tasks', icon: 'tasks', pages: ['tasks'] },
+  { path: paths.models, label: 'Models', icon: 'models', pages: ['models'] },
   { path: paths.earnings, label: 'Earnings', icon: 'earnings', pages: ['earnings'] },
 ]
 

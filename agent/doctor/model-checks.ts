@@ -1,0 +1,139 @@
+// The models: are their files what they should be, do they compute here what their publisher says, and how long does a frame take.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { CatalogError, type ModelPackage, nameOf, readCatalog, readPackage } from '../../models/catalog.ts'
+import { proveGoldens } from '../../models/proof.ts'
+import { createHost, HostError, type InferenceHost, type ProviderReport } from '../../models/runtime/host.ts'
+import { defaultCores } from '../choice.ts'
+import { type Config, hostSettings } from '../config.ts'
+import { packagesOf, ServingError } from '../frames/serving.ts'
+import { openRecord } from '../packages/record.ts'
+import type { Energy } from '../presence/energy.ts'
+import { type Check, fail, mebibytes, ok, skip, warn } from './check.ts'
+
+const REINSTALL = 'install the package again, or name the right folder with --models'
+
+/** The board's own folder, with what the console sent in its place. */
+export async function readModels(config: Config): Promise<{ packages: ModelPackage[]; checks: Check[] }> {
+  const packages = new Map<string, ModelPackage>()
+  const checks: Check[] = []
+  await explained(checks, 'models', async () => {
+    for (const pkg of packagesOf(await readCatalog(config.models))) packages.set(pkg.manifest.id, pkg)
+  })
+  const sent = join(config.data, 'packages')
+  for (const [id, { release }] of openRecord(join(sent, 'served.json'), () => {}).last()) {
+    await explained(checks, id, async () => {
+      const name = readdirSync(sent).find((one) => one.endsWith(`.${release}`))
+      if (name === undefined) throw new CatalogError('missing-file', `what the console sent of ${id} is gone`)
+      packages.set(id, await readPackage(join(sent, name)))
+    })
+  }
+  const all = [...packages.values()].filter(({ manifest }) => config.serve?.includes(manifest.id) ?? true)
+  if (all.length > 0) checks.push(ok('models', `${all.map(nameOf).join(', ')}: every file has its digest`))
+  else if (checks.length === 0) checks.push(fail('models', 'there is none', REINSTALL))
+  return { packages: all, checks }
+}
+
+async function explained(checks: Check[], name: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof CatalogError || error instanceof ServingError)) throw error
+    checks.push(fail(name, error.message, REINSTALL))
+  }
+}
+
+const ROOM_MIB = 120
+
+interface Options {
+  readonly config: Config
+  readonly packages: readonly ModelPackage[]
+  readonly running: boolean
+  readonly freeMiB: number
+  readonly energy: Pick<Energy, 'of'>
+  readonly elapsed: () => number
+  readonly log: Logger
+  readonly tell: (check: Check) => void
+}
+
+/** In a process of its own, one model after the other. Beside a running agent only where there is room for both. */
+export async function checkModels(options: Options): Promise<void> {
+  const { config, packages, running, freeMiB, log, tell } = options
+  const neededMiB = ROOM_MIB + 3 * Math.max(0, ...packages.map(({ bytes }) => bytes / 2 ** 20))
+  if (running && freeMiB < neededMiB)
+    return tell(
+      skip(
+        'inference',
+        `${mebibytes(freeMiB)} of memory are not enough to try it beside the running agent; stop it first`,
+      ),
+    )
+  const host = createHost({ log, ...hostSettings(config), intraOpThreads: config.threads ?? defaultCores().threads })
+  try {
+    await host.runtime()
+    for (const pkg of packages) tell(await checkModel(host, pkg, options))
+    tell(checkProvider(host.provider()))
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error
+    tell(fail('inference', error.message, 'a 64-bit system on a supported CPU is needed: uname -m, cat /proc/cpuinfo'))
+  } finally {
+    await host.close()
+  }
+}
+
+async function checkModel(host: InferenceHost, pkg: ModelPackage, options: Options): Promise<Check> {
+  const name = pkg.manifest.id
+  try {
+    await host.load(pkg)
+    const proof = await proveGoldens(host, pkg)
+    if (!proof.ok)
+      return fail(
+        name,
+        `computes something else than its publisher: ${proof.reason}`,
+        'do not serve it on this board (--serve)',
+      )
+    const exact = proof.exact ? 'bit for bit' : 'within the tolerance'
+    const cases = `${proof.cases} golden input${proof.cases === 1 ? '' : 's'}`
+    return ok(name, `${cases} right ${exact}; ${await tryFrame(host, pkg, options)}`)
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error
+    return fail(name, error.message, 'make room in memory, or leave it out with --serve')
+  } finally {
+    await host.unload(nameOf(pkg)).catch(() => undefined)
+  }
+}
+
+const RUNS = 5
+
+/** The middle of a few real runs, decoding included, and what one costs. */
+async function tryFrame(
+  host: InferenceHost,
+  pkg: ModelPackage,
+  { elapsed, energy }: Pick<Options, 'elapsed' | 'energy'>,
+): Promise<string> {
+  const [golden] = pkg.manifest.golden
+  if (golden === undefined) return 'it has no frame to try'
+  const frame = { contentType: golden.contentType, data: readFileSync(join(pkg.folder, golden.frame.path)) }
+  const runs: { ms: number; cpuMs: number | undefined }[] = []
+  for (let i = 0; i < RUNS; i += 1) {
+    const from = elapsed()
+    const outcome = await host.run(pkg, frame)
+    if (!outcome.ok) return `a frame failed: ${outcome.error.message}`
+    runs.push({ ms: elapsed() - from, cpuMs: outcome.cpuMs })
+  }
+  const middle = runs.sort((a, b) => a.ms - b.ms)[Math.floor(RUNS / 2)]
+  const joules = middle?.cpuMs === undefined ? undefined : energy.of(middle.cpuMs)
+  const cost = joules ? `, about ${joules.j} J (${joules.from})` : ''
+  return `${(middle?.ms ?? 0).toFixed(1)} ms a frame${cost}`
+}
+
+function checkProvider({ wanted, used, reason }: ProviderReport): Check {
+  const name = 'provider'
+  const [first] = wanted
+  if (first === undefined || first === used) return ok(name, `models run on ${used}`)
+  return warn(
+    name,
+    `${first} was wanted, but models run on ${used}${reason ? `: ${reason}` : ''}`,
+    'build ONNX Runtime with it for this board (firmware-scripts), or ask for cpu (--providers cpu)',
+  )
+}

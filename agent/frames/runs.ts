@@ -1,0 +1,59 @@
+// One run in the inference host: what it cost, and whether the input may be run again.
+import type { RunOutcome } from '../../models/runtime/host.ts'
+import type { Clock } from '../clock.ts'
+import type { Gate } from './gate.ts'
+import type { Pace } from './pace.ts'
+import type { Queue } from './queue.ts'
+import { STRIKES, type Suspects } from './suspects.ts'
+import type { Job } from './work.ts'
+
+export interface Runs {
+  begin(job: Job): Begun
+  /** Returns all the time it was on this board without being decoded or run, in milliseconds. */
+  end(job: Job, begun: Begun, outcome: RunOutcome): number
+  /** What is to be done with it: `again` where the run killed the process and a second one may not. */
+  judge(job: Job, outcome: RunOutcome): 'answer' | 'again' | 'poison'
+  /** Nothing is tried again from now on. */
+  last(): void
+}
+
+interface Begun {
+  readonly startedAt: number
+  readonly expectedMs: number
+}
+
+interface Options {
+  readonly queue: Pick<Queue<Job>, 'charge'>
+  readonly pace: Pace
+  readonly suspects: Suspects
+  readonly clock: Pick<Clock, 'elapsed'>
+}
+
+export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate): Runs {
+  let leaving = false
+  return {
+    begin(job) {
+      gate.began(job)
+      return { startedAt: clock.elapsed(), expectedMs: pace.cost(job.model) }
+    },
+    end(job, { startedAt, expectedMs }, outcome) {
+      const { ms } = outcome
+      gate.ended(job, ms)
+      const now = clock.elapsed()
+      const killed = !outcome.ok && outcome.killed === true
+      queue.charge(job.source, pace.ended(job.model, { startedAt, now, ms, killed }) - expectedMs)
+      return Math.max(0, (ms ? now - ms.decode - ms.infer : startedAt) - job.arrivedAt)
+    },
+    judge(job, outcome) {
+      if (outcome.ok && job.retried) suspects.cleared(job)
+      if (outcome.ok || outcome.killed !== true) return 'answer'
+      if (suspects.struck(job, outcome.error.message) >= STRIKES) return 'poison'
+      const hasTime = job.deadline === undefined || job.deadline > clock.elapsed()
+      // A live frame is not worth a second process: the next one is on its way.
+      return job.kind === 'task' && !job.retried && !leaving && hasTime ? 'again' : 'answer'
+    },
+    last() {
+      leaving = true
+    },
+  }
+}

@@ -1,0 +1,34 @@
+// A sleep that can be cut short: rung while nobody sleeps, it cuts the next one.
+import type { Clock } from '../clock.ts'
+
+export interface Bell {
+  ring(): void
+  /** Resolves at the ring, after `ms`, or when aborted. */
+  wait(ms: number, signal: AbortSignal): Promise<void>
+}
+
+export function createBell({ after }: Pick<Clock, 'after'>): Bell {
+  let rung = false
+  let wake: (() => void) | undefined
+
+  return {
+    ring() {
+      rung = true
+      wake?.()
+    },
+    async wait(ms, signal) {
+      if (!rung && !signal.aborted)
+        await new Promise<void>((resolve) => {
+          const cancel = after(ms, resolve)
+          wake = () => {
+            cancel()
+            resolve()
+          }
+          signal.addEventListener('abort', wake, { once: true })
+        })
+      if (wake) signal.removeEventListener('abort', wake)
+      wake = undefined
+      rung = false
+    },
+  }
+}

@@ -1,0 +1,139 @@
+// From a package on disk to one that serves: opened with every digest, loaded beside what is served, its golden cases run on
+// this board, and only then put in the place of the old one.
+import type { Logger } from 'pino'
+import { type ModelPackage, nameOf } from '../../models/catalog.ts'
+import { HostError } from '../../models/runtime/host.ts'
+import type { Serving } from '../frames/serving.ts'
+import type { Cache } from './cache.ts'
+import { openPackage } from './contents.ts'
+import { PackageFault } from './fault.ts'
+import type { ServedRecord } from './record.ts'
+import type { Verdicts } from './verdicts.ts'
+import type { View } from './view.ts'
+
+export type Proof = { readonly ok: true } | { readonly ok: false; readonly reason: string }
+
+/** A model that fails once may have met a process that was ended for another's sake. */
+const ATTEMPTS = 2
+
+interface Options {
+  readonly serving: Pick<Serving, 'served' | 'prepare' | 'activate' | 'release'>
+  /** Runs the golden cases of a loaded package. */
+  readonly prove: (pkg: ModelPackage) => Promise<Proof>
+  /** Resolves when no frame taken for this package waits or runs any more. */
+  readonly drained: (pkg: ModelPackage) => Promise<void>
+  readonly cache: Pick<Cache, 'evict'>
+  readonly verdicts: Pick<Verdicts, 'set'>
+  readonly record: Pick<ServedRecord, 'activated'>
+  /** Agent and runtime, once known. */
+  readonly under: () => string | undefined
+  readonly log: Logger
+}
+
+export interface Proving {
+  /** The checked package. Rejects with PackageFault `damaged`, and the package is gone; undefined where it is refused for good. */
+  open(view: View, release: string): Promise<ModelPackage | undefined>
+  prove(view: View, release: string, signal: AbortSignal): Promise<void>
+  activate(view: View, release: string): Promise<void>
+  /** Takes a package that was served out of memory, once its frames are done. */
+  dismiss(pkg: ModelPackage | undefined): void
+  releaseOf(pkg: ModelPackage): string | undefined
+  refuse(release: string, reason: string): void
+}
+
+export function createProving(options: Options): Proving {
+  const { serving, drained, cache, verdicts, record, log } = options
+  const opened = new Map<string, ModelPackage>()
+  const releases = new WeakMap<ModelPackage, string>()
+
+  function settle(release: string, reason?: string): void {
+    const under = options.under()
+    if (under !== undefined) verdicts.set(release, { under, ...(reason !== undefined && { reason }) })
+  }
+
+  function refuse(release: string, reason: string): void {
+    log.error({ release, reason }, 'a model package is refused: it is not served')
+    settle(release, reason)
+  }
+
+  async function open({ signed }: View, release: string): Promise<ModelPackage | undefined> {
+    const known = opened.get(release)
+    const entry = signed.get(release)
+    if (known?.folder === entry?.folder || !entry) return known
+    const result = await openPackage(entry.folder, entry.release)
+    if (result.ok) {
+      opened.set(release, result.pkg)
+      releases.set(result.pkg, release)
+      return result.pkg
+    }
+    if (result.fault === 'refused') {
+      refuse(release, result.reason)
+      return undefined
+    }
+    await cache.evict(release)
+    throw new PackageFault('damaged', `${result.reason}; it is fetched again`)
+  }
+
+  /** Under a name of its own where the same id and version is served with other bytes: those must not be touched before. */
+  function candidateOf(pkg: ModelPackage): ModelPackage {
+    const isTaken = serving.served().some((other) => other !== pkg && nameOf(other) === nameOf(pkg))
+    return isTaken ? { ...pkg, manifest: { ...pkg.manifest, version: `${pkg.manifest.version}-candidate` } } : pkg
+  }
+
+  async function attempt(candidate: ModelPackage): Promise<Proof> {
+    try {
+      await serving.prepare(candidate)
+      return await options.prove(candidate)
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error
+      if (error.code !== 'load-failed') throw new PackageFault('busy', error.message, error)
+      return { ok: false, reason: error.message }
+    }
+  }
+
+  async function attempts(candidate: ModelPackage, signal: AbortSignal): Promise<Proof> {
+    let proof: Proof = { ok: false, reason: 'it was not tried' }
+    for (let n = 0; n < ATTEMPTS && !proof.ok; n += 1) {
+      proof = await attempt(candidate)
+      // A host that closes answers `busy`: that says nothing about the model.
+      signal.throwIfAborted()
+    }
+    return proof
+  }
+
+  function dismiss(pkg: ModelPackage | undefined): void {
+    if (!pkg) return
+    drained(pkg)
+      .then(() => serving.release(pkg))
+      .catch((error: unknown) => log.error({ model: nameOf(pkg), err: error }, 'a model was not taken out of memory'))
+  }
+
+  return {
+    open,
+    async prove(view, release, signal) {
+      const pkg = await open(view, release)
+      if (!pkg) return
+      if (pkg.manifest.golden.length === 0)
+        return refuse(release, 'it names no golden cases, so nothing shows that it works on this board')
+      const candidate = candidateOf(pkg)
+      const proof = await attempts(candidate, signal)
+      if (proof.ok) settle(release)
+      else refuse(release, proof.reason)
+      if (!proof.ok || candidate !== pkg) await serving.release(candidate)
+    },
+    async activate(view, release) {
+      const pkg = await open(view, release)
+      if (!pkg) return
+      try {
+        dismiss(await serving.activate(pkg))
+      } catch (error) {
+        if (!(error instanceof HostError)) throw error
+        throw new PackageFault('busy', error.message, error)
+      }
+      record.activated(pkg.manifest.id, release)
+    },
+    dismiss,
+    releaseOf: (pkg) => releases.get(pkg),
+    refuse,
+  }
+}

@@ -1,0 +1,64 @@
+// The models of a board: those it serves, those on their way to it, and what it wants its owner to know of the past.
+import type { DeviceDetail } from '../../routes/shapes.ts'
+import { PACKAGE_WORDS } from '../words.ts'
+import { Digest, Pill } from './words.tsx'
+
+type Info = NonNullable<DeviceDetail['info']>
+type Package = NonNullable<Info['packages']>[number]
+
+const OnItsWay = ({ id, version, state, percent, reason }: Package) => (
+  <li>
+    <strong>{id}</strong> <span class="muted">v{version}</span> <Pill {...PACKAGE_WORDS[state]} />
+    {percent !== undefined && state === 'downloading' && (
+      <progress max={100} value={percent} aria-label={`Download of ${id}`} />
+    )}
+    {reason && <small class="muted">{reason}</small>}
+  </li>
+)
+
+export const Notices = ({ notices = [] }: { notices?: readonly string[] | undefined }) =>
+  notices.length === 0 ? null : (
+    <ul class="card notices" aria-label="Notices">
+      {notices.map((notice) => (
+        <li key={notice}>{notice}</li>
+      ))}
+    </ul>
+  )
+
+const Served = ({ models }: { models: Info['models'] }) => (
+  <ul class="models">
+    {models.map(({ id, version, digest, task }) => (
+      <li key={id}>
+        <strong>{id}</strong> <span class="muted">v{version}</span>
+        <small class="muted">
+          {task} <Digest text={digest} keep={6} />
+        </small>
+      </li>
+    ))}
+  </ul>
+)
+
+export const BoardModels = ({ info }: { info: Info | undefined }) => (
+  <>
+    <h2 class="facts-title">Models</h2>
+    {info && info.models.length > 0 ? (
+      <Served models={info.models} />
+    ) : (
+      <p class="muted">
+        {info
+          ? 'It serves none of its models.'
+          : 'The board has not said which models it has: it tells when it first connects.'}
+      </p>
+    )}
+    {info?.packages && info.packages.length > 0 && (
+      <>
+        <h2 class="facts-title">On their way</h2>
+        <ul class="models">
+          {info.packages.map((one) => (
+            <OnItsWay key={`${one.id}@${one.version}`} {...one} />
+          ))}
+        </ul>
+      </>
+    )}
+  </>
+)

@@ -1,0 +1,194 @@
+// `bramble models …`: publisher keys, signatures, publishing, and which versions boards should serve.
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { type ArgsDef, defineCommand, type ParsedArgs } from 'citty'
+import type { DesiredChange, ModelView, PublisherView } from '../routes/shapes.ts'
+import { createModelsApi, findConsole, type ModelsApi, ModelsFault } from './models-api.ts'
+import { changeText, listText } from './models-list.ts'
+import { publish } from './models-publish.ts'
+import { makeKey, signFolder, writeRelease } from './models-sign.ts'
+
+const FAILED = 1
+const EXPLAINED: ReadonlySet<string> = new Set(['CatalogError', 'ModelsFault', 'RegistryError', 'SecretError'])
+
+const toConsole = {
+  url: { type: 'string', description: "The console's address (from DATA/ready.json)" },
+  token: { type: 'string', description: "The console's token (BRAMBLE_TOKEN, or from DATA/ready.json)" },
+  data: { type: 'string', default: './data', description: "The console's data folder" },
+} satisfies ArgsDef
+
+const folder = {
+  type: 'positional',
+  required: true,
+  description: 'Folder of the package, with its model.json',
+} as const
+const signing = {
+  key: { type: 'string', description: "File of the publisher's private key" },
+  publisher: { type: 'string', description: 'Publisher id, as the console knows it' },
+} satisfies ArgsDef
+const where = {
+  device: { type: 'string', description: 'For this board alone, instead of the fleet' },
+} satisfies ArgsDef
+
+async function apiOf({ url, token, data }: ParsedArgs<typeof toConsole>): Promise<ModelsApi> {
+  const given = token ?? process.env['BRAMBLE_TOKEN']
+  return createModelsApi(
+    await findConsole({
+      data: resolve(data),
+      ...(url !== undefined && { url }),
+      ...(given !== undefined && { token: given }),
+    }),
+  )
+}
+
+/** Tells a fault that explains itself in one line, with exit code 1. */
+async function explained(work: () => Promise<string>): Promise<void> {
+  try {
+    process.stdout.write(`${await work()}\n`)
+  } catch (error) {
+    if (!(error instanceof Error) || !EXPLAINED.has(error.name)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = FAILED
+  }
+}
+
+function command<A extends ArgsDef>(
+  name: string,
+  description: string,
+  args: A,
+  run: (args: ParsedArgs<A>) => Promise<string>,
+) {
+  return defineCommand<A>({ meta: { name, description }, args, run: ({ args: given }) => explained(() => run(given)) })
+}
+
+const needed = (value: string | undefined, name: string): string => {
+  if (value === undefined || value === '') throw new ModelsFault('unreadable', `--${name} is needed`)
+  return value
+}
+
+const keygen = command(
+  'keygen',
+  'Make a publisher key.',
+  { file: { type: 'positional', required: true, description: 'File to write it to, readable by you alone' } } as const,
+  async ({ file }) => {
+    const key = await makeKey(file)
+    return `The key is in ${file}; keep a copy where nobody else comes. Its public half is\n${key}\nLet it in with: bramble models trust ID ${key}`
+  },
+)
+
+const sign = command(
+  'sign',
+  'Sign a package. The release goes to a file, or to standard output.',
+  { folder, ...signing, out: { type: 'string', description: 'File for the signed release' } } as const,
+  async (args) => {
+    const [keyFile, publisher] = [needed(args.key, 'key'), needed(args.publisher, 'publisher')]
+    const jws = await signFolder({ folder: args.folder, keyFile, publisher, now: Date.now() })
+    if (args.out === undefined) return jws
+    await writeRelease(args.out, jws)
+    return `Signed into ${args.out}.`
+  },
+)
+
+const MIB = 1024 * 1024
+/** One line that is written over, on a terminal only: a log needs no hundred lines of progress. */
+const progress = (sent: number, all: number, path: string): void => {
+  if (!process.stderr.isTTY) return
+  const line = `${Math.floor((100 * sent) / all)} % of ${(all / MIB).toFixed(1)} MiB  ${path}`
+  process.stderr.write(`\r${line.slice(0, 78).padEnd(78)}${sent === all ? '\n' : ''}`)
+}
+
+async function releaseFor(args: {
+  folder: string
+  key?: string | undefined
+  publisher?: string | undefined
+  release?: string | undefined
+}): Promise<string> {
+  if (args.release === undefined)
+    return signFolder({
+      folder: args.folder,
+      keyFile: needed(args.key, 'key'),
+      publisher: needed(args.publisher, 'publisher'),
+      now: Date.now(),
+    })
+  const text = await readFile(args.release, 'utf8').catch((cause: unknown) => {
+    throw new ModelsFault('unreadable', `the release ${args.release} cannot be read`, cause)
+  })
+  return text.trim()
+}
+
+const publishArgs = {
+  folder,
+  ...signing,
+  release: { type: 'string', description: 'File with the signed release, instead of --key' },
+  ...toConsole,
+} as const
+const publishing = command('publish', 'Give a package to the console.', publishArgs, async (args) => {
+  const jws = await releaseFor(args)
+  const { release, isNew, sentBytes } = await publish({ api: await apiOf(args), folder: args.folder, jws, progress })
+  const name = `${release.model}@${release.version}`
+  if (!isNew) return `${name} is here already, with the same files.`
+  return `${name} of ${release.publisher} is published (${sentBytes} bytes sent). Boards serve it once you say so: bramble models desire ${name}`
+})
+
+const list = command('list', 'Models, versions, and how far the boards are.', toConsole, async (args) =>
+  listText((await (await apiOf(args)).ask<ModelView[]>('/api/models')).body),
+)
+
+const desiredPath = (device: string | undefined): string =>
+  device === undefined ? '/api/fleet/desired' : `/api/devices/${encodeURIComponent(device)}/desired`
+
+const desireArgs = {
+  model: {
+    type: 'positional',
+    required: true,
+    description: 'MODEL@VERSION, or MODEL@own for what boards have themselves',
+  },
+  ...where,
+  ...toConsole,
+} as const
+const desire = command('desire', 'Say which version boards should serve.', desireArgs, async (args) => {
+  const [model = '', version = ''] = args.model.split('@')
+  if (version === '')
+    throw new ModelsFault('unreadable', `${args.model}: write MODEL@VERSION, for example mobilenet-v1@1.0.0`)
+  const json = { model, version: version === 'own' ? null : version }
+  const { body } = await (await apiOf(args)).ask<DesiredChange>(desiredPath(args.device), { method: 'PUT', json })
+  return changeText(body)
+})
+
+const backArgs = {
+  model: { type: 'positional', required: true, description: 'MODEL' },
+  ...where,
+  ...toConsole,
+} as const
+const rollback = command('rollback', 'Go back to the version before the last change.', backArgs, async (args) => {
+  const json = { model: args.model }
+  const path = `${desiredPath(args.device)}/rollback`
+  return changeText((await (await apiOf(args)).ask<DesiredChange>(path, { method: 'POST', json })).body)
+})
+
+const trustArgs = {
+  id: { type: 'positional', required: true, description: 'Publisher id' },
+  key: { type: 'positional', required: true, description: 'Its public key, as keygen printed it' },
+  ...toConsole,
+} as const
+const trust = command('trust', 'Let a publisher in.', trustArgs, async (args) => {
+  const json = { id: args.id, key: args.key }
+  const { body } = await (await apiOf(args)).ask<PublisherView>('/api/publishers', { method: 'POST', json })
+  return `Packages of ${body.id} are taken from now on.`
+})
+
+const revokeArgs = { id: { type: 'positional', required: true, description: 'Publisher id' }, ...toConsole } as const
+const revoke = command(
+  'revoke',
+  'Trust a publisher no longer: boards stop serving its packages.',
+  revokeArgs,
+  async (args) => {
+    await (await apiOf(args)).ask(`/api/publishers/${encodeURIComponent(args.id)}`, { method: 'DELETE' })
+    return `Packages of ${args.id} are not served any more.`
+  },
+)
+
+export const modelsCommand = defineCommand({
+  meta: { name: 'models', description: 'Model packages: sign, publish, choose what boards serve.' },
+  subCommands: { keygen, sign, trust, revoke, publish: publishing, list, desire, rollback },
+})

@@ -1,0 +1,53 @@
+// `bramble models publish`: offers the signed release, hands in what the console lacks, and offers it again. Broken off
+// anywhere, it is simply run again: what has arrived is not sent twice.
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import type { ReleaseFile } from '../../broker/protocol/packages.ts'
+import type { ReleaseView } from '../routes/shapes.ts'
+import { type ModelsApi, ModelsFault } from './models-api.ts'
+
+export interface Publishing {
+  readonly api: ModelsApi
+  readonly folder: string
+  readonly jws: string
+  /** Bytes handed in so far, and how many there are. */
+  readonly progress: (sentBytes: number, allBytes: number, path: string) => void
+}
+
+export interface Published {
+  readonly release: ReleaseView
+  readonly isNew: boolean
+  readonly sentBytes: number
+}
+
+type Offered = ReleaseView | { readonly missing: readonly ReleaseFile[] }
+
+/** Rejects with ModelsFault. */
+export async function publish({ api, folder, jws, progress }: Publishing): Promise<Published> {
+  const offer = () =>
+    api.ask<Offered>('/api/releases', { method: 'POST', text: { type: 'application/jose', body: jws } })
+
+  async function handIn(missing: readonly ReleaseFile[]): Promise<number> {
+    const all = missing.reduce((sum, { bytes }) => sum + bytes, 0)
+    let sent = 0
+    for (const { path, sha256, bytes } of missing) {
+      const file = createReadStream(join(folder, path), { highWaterMark: 256 * 1024 })
+      file.on('data', (chunk) => {
+        sent += chunk.length
+        progress(sent, all, path)
+      })
+      const stream = Readable.toWeb(file) as ReadableStream<Uint8Array>
+      await api.ask(`/api/blobs/${sha256}`, { method: 'PUT', bytes: stream, length: bytes })
+    }
+    return sent
+  }
+
+  const first = await offer()
+  if (!('missing' in first.body)) return { release: first.body, isNew: first.status === 201, sentBytes: 0 }
+  const sentBytes = await handIn(first.body.missing)
+  const second = await offer()
+  if (!('missing' in second.body)) return { release: second.body, isNew: second.status === 201, sentBytes }
+  const [lost] = second.body.missing
+  throw new ModelsFault('refused', `the console still lacks ${lost?.path ?? 'a file'}: publish it again`)
+}

@@ -1,0 +1,33 @@
+// Which execution providers are tried for a model, and why a wanted one is not. Pure: ONNX Runtime itself drops a provider that
+// its build does not have without a word, and then runs on the CPU as if nothing had been asked.
+
+export const PROVIDERS = ['tensorrt', 'cuda', 'cpu'] as const
+export type ProviderName = (typeof PROVIDERS)[number]
+
+export interface ProviderChain {
+  /** In order; the CPU is always the last. */
+  readonly tries: readonly ProviderName[]
+  /** One sentence per wanted provider that cannot even be tried. */
+  readonly missing: readonly string[]
+}
+
+/** Without a wish: what is installed. TensorRT builds engines for minutes, so it is never chosen without being asked for. */
+const UNASKED: readonly ProviderName[] = ['cuda', 'cpu']
+
+export function chainProviders(
+  wanted: readonly ProviderName[] | undefined,
+  listed: ReadonlySet<string>,
+  hasLibrary: (provider: ProviderName) => boolean,
+): ProviderChain {
+  const fault = (provider: ProviderName): string | undefined => {
+    if (provider === 'cpu') return undefined
+    if (!listed.has(provider)) return `${provider}: this build of ONNX Runtime does not have it`
+    return hasLibrary(provider)
+      ? undefined
+      : `${provider}: its library libonnxruntime_providers_${provider}.so is not installed`
+  }
+  const asked = (wanted ?? UNASKED).filter((provider) => provider !== 'cpu')
+  const tries: ProviderName[] = [...asked.filter((provider) => fault(provider) === undefined), 'cpu']
+  const missing = wanted ? asked.map(fault).filter((reason) => reason !== undefined) : []
+  return { tries, missing }
+}

@@ -1,0 +1,89 @@
+// A board whose CPU ONNX Runtime does not know: its inference process really dies by SIGILL. The agent stays, says so, refuses
+// frames with the reason, and serves once the cause is gone.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readConfig } from '../../agent/config.ts'
+import { openHost } from '../../agent/hosting.ts'
+import { type Agent, startAgent } from '../../agent/run.ts'
+import type { EmbeddedBroker } from '../../broker/embedded.ts'
+import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
+import { formatTopic } from '../../broker/protocol/topics.ts'
+import { openEar, openTestBroker } from './board.ts'
+
+const ILLEGAL = "process.kill(process.pid, 'SIGILL')\n"
+const REAL = `import ${JSON.stringify(new URL('../../models/runtime/host-process.ts', import.meta.url).href)}\n`
+const RARELY_MS = 600_000
+
+let folder: string
+let broker: EmbeddedBroker
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'no-runtime-'))
+  broker = await openTestBroker()
+})
+afterAll(async () => {
+  await broker.close()
+  rmSync(folder, { recursive: true })
+})
+
+test('a board that cannot run ONNX Runtime stays up, says why, and serves once it can', async () => {
+  const program = join(folder, 'program.mjs')
+  writeFileSync(program, ILLEGAL)
+  writeFileSync(join(folder, 'password'), 'the credential', { mode: 0o600 })
+  const { ear, console } = await openEar(broker.url)
+  const config = readConfig(
+    {},
+    {
+      data: folder,
+      serve: 'fashion',
+      device: 'cam1',
+      'mqtt-url': broker.url,
+      'password-file': join(folder, 'password'),
+    },
+  )
+  const cured = Promise.withResolvers<void>()
+  const pauses: number[] = []
+  const sleep = async (ms: number): Promise<void> => {
+    pauses.push(ms)
+    if (ms === RARELY_MS) await cured.promise
+  }
+  const started: Promise<Agent> = startAgent(config, pino({ level: 'silent' }), '0.0.0', {
+    env: {},
+    pid: process.pid,
+    logLines: () => [],
+    openHost: (given, log) => openHost(given, log, { program, sleep }),
+  })
+
+  const sick = await ear.find(({ topic, payload }) =>
+    topic.kind === 'info' ? InfoMessage.parse(JSON.parse(payload.toString())) : undefined,
+  )
+  expect(sick).toMatchObject({ models: [], notices: [expect.stringMatching(/^this CPU is not supported.*SIGILL/)] })
+  expect(pauses.filter((ms) => ms === RARELY_MS)).toHaveLength(1)
+  await ear.find(({ topic, payload }) => {
+    const beat = topic.kind === 'heartbeat' && HeartbeatMessage.parse(JSON.parse(payload.toString()))
+    return beat && beat.idle === 'no-model' ? true : undefined
+  })
+
+  await console.publish(formatTopic({ kind: 'device-in', device: 'cam1', model: 'fashion', task: 't1' }), 'x', {
+    qos: 1,
+  })
+  const refused = await ear.find(({ topic, payload }) =>
+    topic.kind === 'device-out' && topic.task === 't1'
+      ? ResultMessage.parse(JSON.parse(payload.toString()))
+      : undefined,
+  )
+  expect(refused).toMatchObject({ error: { message: expect.stringContaining('this CPU is not supported') } })
+
+  writeFileSync(program, REAL)
+  cured.resolve()
+  const agent = await started
+  const well = await ear.find(({ topic, payload }) => {
+    const info = topic.kind === 'info' && InfoMessage.parse(JSON.parse(payload.toString()))
+    return info && info.models.length > 0 ? info : undefined
+  })
+  expect(well).toMatchObject({ models: [{ id: 'fashion' }], notices: [] })
+  await agent.close()
+  await console.close()
+})

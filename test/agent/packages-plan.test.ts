@@ -1,0 +1,191 @@
+// The plan by itself: whatever the board finds, following it step by step ends, and ends well.
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import {
+  type Current,
+  FROM_FOLDER,
+  type Known,
+  type Last,
+  plan,
+  type Step,
+  type Target,
+} from '../../agent/packages/plan.ts'
+
+const RELEASES = ['a1', 'a2', 'a3', 'b1', 'b2', 'c1'] as const
+const BYTES = 10
+const idOf = (release: string): string => release.slice(0, 1)
+const file = { path: 'model.json', sha256: '0'.repeat(64), bytes: BYTES }
+
+const known: fc.Arbitrary<Known> = fc
+  .record({
+    stage: fc.constantFrom<Known['stage'][]>('none', 'staged', 'checked', 'placed'),
+    isWhole: fc.boolean(),
+    proven: fc.boolean(),
+    isRefused: fc.boolean(),
+  })
+  .map(({ stage, isWhole, proven, isRefused }) => ({
+    stage,
+    missing: stage === 'staged' && !isWhole ? [file] : [],
+    bytes: stage === 'none' ? 0 : BYTES,
+    proven,
+    ...(isRefused && { refused: 'so it is' }),
+  }))
+
+const currents: fc.Arbitrary<Current> = fc
+  .record({
+    releases: fc.dictionary(fc.constantFrom(...RELEASES), known).map((all) => new Map(Object.entries(all))),
+    folder: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd')).map((ids) => new Set(ids)),
+    served: fc.uniqueArray(fc.constantFrom(...RELEASES), { selector: idOf }),
+    last: fc.uniqueArray(fc.constantFrom(...RELEASES), { selector: idOf }),
+    held: fc.uniqueArray(fc.constantFrom(...RELEASES), { maxLength: 1 }).map((all) => new Set<string>(all)),
+    recent: fc.shuffledSubarray([...RELEASES]),
+    quotaBytes: fc.integer({ min: 0, max: 80 }),
+  })
+  .map(({ served, last, ...rest }) => ({
+    ...rest,
+    // Only what is placed can be served.
+    served: new Map(
+      served
+        .filter((release) => rest.releases.get(release)?.stage === 'placed')
+        .map((release) => [idOf(release), release]),
+    ),
+    last: new Map<string, Last>(last.map((release) => [idOf(release), { release }])),
+  }))
+
+const targets: fc.Arbitrary<Target> = fc.oneof(
+  fc.constant('folder' as const),
+  fc
+    .uniqueArray(fc.constantFrom(...RELEASES), { selector: idOf })
+    .map((all) => all.map((release) => ({ id: idOf(release), version: '1.0.0', release }))),
+)
+
+/** What the board finds after the step was done. */
+function after(current: Current, step: Step): Current {
+  const [served, last, releases, held] = [
+    new Map(current.served),
+    new Map(current.last),
+    new Map(current.releases),
+    new Set(current.held),
+  ]
+  const change = (release: string, by: Partial<Known>): void => {
+    const empty: Known = { stage: 'none', missing: [], bytes: BYTES, proven: false }
+    releases.set(release, { ...(releases.get(release) ?? empty), ...by })
+  }
+  switch (step.do) {
+    case 'retire':
+      served.delete(step.id)
+      break
+    case 'activate': {
+      served.set(step.id, step.release)
+      const before = last.get(step.id)
+      if (before?.release !== step.release)
+        last.set(step.id, { release: step.release, ...(before && { previous: before.release }) })
+      break
+    }
+    case 'activate-folder':
+      served.set(step.id, FROM_FOLDER)
+      break
+    case 'prove':
+      change(step.release, { proven: true })
+      break
+    case 'place':
+      change(step.release, { stage: 'placed' })
+      break
+    case 'check':
+      change(step.release, { stage: 'checked' })
+      break
+    case 'evict':
+      releases.delete(step.release)
+      break
+    case 'postpone':
+      held.add(step.release)
+      break
+    case 'fetch-release':
+      change(step.release, { stage: 'staged', missing: [file], bytes: BYTES })
+      break
+    case 'fetch-file':
+      change(step.release, { missing: [] })
+      break
+  }
+  return { ...current, served, last, releases, held }
+}
+
+const isUsable = ({ releases, held }: Current, release: string): boolean =>
+  releases.get(release)?.refused === undefined && !held.has(release)
+
+/** Follows the plan to its end; every state on the way is seen. */
+function follow(from: Current, target: Target, see: (current: Current, step: Step) => void): Current {
+  let current = from
+  for (let steps = 0; steps < 100; steps += 1) {
+    const [step] = plan(current, target)
+    if (!step) return current
+    see(current, step)
+    current = after(current, step)
+  }
+  throw new Error('no end')
+}
+
+test('following it ends, and everything wanted that can be served is served', () => {
+  fc.assert(
+    fc.property(currents, targets, (current, target) => {
+      const end = follow(current, target, () => {})
+      if (target === 'folder') expect(end.served).toEqual(new Map([...end.folder].map((id) => [id, FROM_FOLDER])))
+      else {
+        const ids = new Set(target.map(({ id }) => id))
+        expect([...end.served.keys()].filter((id) => !ids.has(id))).toEqual([])
+        for (const { id, release } of target) if (isUsable(end, release)) expect(end.served.get(id)).toBe(release)
+      }
+    }),
+  )
+})
+
+test('a refused release is never served, proven, placed or fetched', () => {
+  fc.assert(
+    fc.property(currents, targets, (current, target) => {
+      follow(current, target, (now, step) => {
+        if (!('release' in step) || step.do === 'evict') return
+        expect(now.releases.get(step.release)?.refused).toBeUndefined()
+      })
+    }),
+  )
+})
+
+test('nothing is activated that was not placed and proven', () => {
+  fc.assert(
+    fc.property(currents, targets, (current, target) => {
+      follow(current, target, ({ releases }, step) => {
+        if (step.do === 'activate') expect(releases.get(step.release)).toMatchObject({ stage: 'placed', proven: true })
+      })
+    }),
+  )
+})
+
+test('the served and the last versions are never given up while they can serve, nor is anything while there is room', () => {
+  fc.assert(
+    fc.property(currents, targets, (current, target) => {
+      follow(current, target, (now, step) => {
+        if (step.do !== 'evict' || now.releases.get(step.release)?.stage !== 'placed') return
+        expect([...now.served.values()]).not.toContain(step.release)
+        expect([...now.last.values()].flatMap(({ release, previous }) => [release, previous])).not.toContain(
+          step.release,
+        )
+        const bytes = [...now.releases.values()].reduce((sum, one) => sum + (one.stage === 'none' ? 0 : one.bytes), 0)
+        expect(bytes).toBeGreaterThan(now.quotaBytes)
+      })
+    }),
+  )
+})
+
+test('an id that was served stays served as long as something usable is there', () => {
+  fc.assert(
+    fc.property(currents, targets, (current, target) => {
+      const end = follow(current, target, () => {})
+      if (target === 'folder') return
+      for (const { id } of target) {
+        const before = current.served.get(id)
+        if (before !== undefined && isUsable(current, before)) expect(end.served.has(id)).toBe(true)
+        if (end.folder.has(id)) expect(end.served.has(id)).toBe(true)
+      }
+    }),
+  )
+})

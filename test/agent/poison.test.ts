@@ -1,0 +1,101 @@
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createSuspects } from '../../agent/frames/suspects.ts'
+import { POISON_ROWS, type PoisonTable } from '../../agent/outbox/poison.ts'
+import { createRig } from './buffer-rig.ts'
+
+let rig: ReturnType<typeof createRig>
+beforeEach(() => {
+  rig = createRig()
+})
+afterEach(() => rig.remove())
+
+const log = pino({ level: 'silent' })
+const hex = (n: number): string => n.toString(16).padStart(64, '0')
+const DAY_MS = 86_400_000
+
+function job(n: number, model = hex(1)) {
+  let reads = 0
+  const data = new Uint8Array([n])
+  return {
+    pkg: { sha256: model },
+    get frame() {
+      reads += 1
+      return { data }
+    },
+    /** How often its bytes were looked at. */
+    reads: () => reads,
+  }
+}
+
+describe('the suspects', () => {
+  test('need two kills, of the same bytes, by the same model', () => {
+    const suspects = createSuspects({ table: rig.open().poison, now: () => 1_000, log })
+    expect(suspects.struck(job(1), 'hung')).toBe(1)
+    expect(suspects.struck(job(2), 'hung')).toBe(1)
+    expect(suspects.struck(job(1, hex(2)), 'hung')).toBe(1)
+    expect(suspects.count()).toBe(0)
+    expect(suspects.struck(job(1), 'died')).toBe(2)
+    expect(suspects.poisonedBy(job(1))).toBe('died')
+    expect([job(2), job(1, hex(2))].map(suspects.poisonedBy)).toEqual([undefined, undefined])
+    expect(suspects.count()).toBe(1)
+  })
+
+  test('cost the others nothing: no frame is hashed for a model that no input has killed twice', () => {
+    const suspects = createSuspects({ table: rig.open().poison, now: () => 1_000, log })
+    suspects.struck(job(1), 'hung')
+    const innocent = job(3)
+    suspects.poisonedBy(innocent)
+    expect(innocent.reads()).toBe(0)
+    suspects.struck(job(1), 'hung')
+    const stranger = job(3, hex(9))
+    suspects.poisonedBy(stranger)
+    expect(stranger.reads()).toBe(0)
+    suspects.poisonedBy(innocent)
+    suspects.poisonedBy(innocent)
+    expect(innocent.reads()).toBe(1)
+  })
+
+  test('are forgiven a kill that was long ago', () => {
+    let now = 1_000
+    const suspects = createSuspects({ table: rig.open().poison, now: () => now, log })
+    suspects.struck(job(1), 'hung')
+    now += DAY_MS
+    expect(suspects.struck(job(1), 'hung')).toBe(1)
+    now += DAY_MS - 1
+    expect(suspects.struck(job(1), 'hung')).toBe(2)
+  })
+
+  test('are known again after a restart, strikes and all', () => {
+    const first = createSuspects({ table: rig.open().poison, now: () => 1_000, log })
+    for (let n = 0; n < 2; n += 1) first.struck(job(1), 'hung')
+    first.struck(job(2), 'hung')
+    first.struck(job(3), 'hung')
+    first.cleared(job(3))
+    const second = createSuspects({ table: rig.open().poison, now: () => 2_000, log })
+    expect(second.poisonedBy(job(1))).toBe('hung')
+    expect(second.struck(job(2), 'hung')).toBe(2)
+    expect(second.struck(job(3), 'hung')).toBe(1)
+  })
+
+  test('are bounded in memory and on disk: the oldest go', () => {
+    let now = 1_000
+    const table = rig.open().poison
+    const suspects = createSuspects({ table, now: () => now, log })
+    for (let n = 0; n < 2; n += 1) suspects.struck(job(0, hex(0)), 'hung')
+    for (let n = 1; n <= POISON_ROWS; n += 1) {
+      now += 1
+      suspects.struck(job(7, hex(n)), 'hung')
+    }
+    expect(table.all()).toHaveLength(POISON_ROWS)
+    expect(suspects.count()).toBe(0)
+    expect(suspects.poisonedBy(job(0, hex(0)))).toBeUndefined()
+  })
+
+  test('are known until the agent ends when the disk does not take them', () => {
+    const full: PoisonTable = { all: () => [], put: () => false, forget: () => false }
+    const suspects = createSuspects({ table: full, now: () => 1_000, log })
+    for (let n = 0; n < 2; n += 1) suspects.struck(job(1), 'hung')
+    expect(suspects.poisonedBy(job(1))).toBe('hung')
+  })
+})
