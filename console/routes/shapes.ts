@@ -1,7 +1,13 @@
 // What the HTTP API says, as zod schemas: the server documents itself from them and the page takes its types from them.
 // Money is a decimal string of integer base units; times are ISO 8601 UTC.
 import { z } from '@hono/zod-openapi'
-import { HeartbeatMessage, InfoMessage, ResultMessage, VitalFlag, VitalsMessage } from '../../broker/protocol/messages.ts'
+import {
+  HeartbeatMessage,
+  InfoMessage,
+  ResultMessage,
+  VitalFlag,
+  VitalsMessage,
+} from '../../broker/protocol/messages.ts'
 
 export const Units = z.string().regex(/^-?\d+$/)
 const At = z.iso.datetime()

@@ -127,6 +127,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     now,
     boards: views.boards.list,
     work: () => workOf(trades),
+    refused: views.models.refused,
     pulse: trades.pulse,
     money: views.money,
     treasury: money.treasury,

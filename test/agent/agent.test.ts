@@ -11,7 +11,16 @@ const MODEL = 'mobilenet-v1'
 let board: Board
 
 beforeAll(async () => {
-  board = await openBoard(['--serve', `${MODEL},vibration-ae`, '--payload-kib', '256', '--log-level', 'debug'])
+  board = await openBoard([
+    '--serve',
+    `${MODEL},vibration-ae`,
+    '--payload-kib',
+    '256',
+    '--hosts',
+    '1',
+    '--log-level',
+    'debug',
+  ])
   await board.serving()
 })
 afterAll(() => board.close())

@@ -12,7 +12,7 @@ import { sliceOf } from '../../console/registry/range.ts'
 import { openRegistry } from '../../console/registry/registry.ts'
 import { requireBoard } from '../../console/routes/board-guard.ts'
 import type { ModelPlace } from '../../console/routes/shapes.ts'
-import { type PlacedBoard, placeOf, sentenceOf } from '../../console/routes/views/convergence.ts'
+import { type PlacedBoard, placeOf, refusedBy, sentenceOf } from '../../console/routes/views/convergence.ts'
 import { openDatabase } from '../../console/store/open.ts'
 import { type Catalog, readPackage } from '../../models/catalog.ts'
 import { makeFolder, makePackage, removeFolders } from './registry-rig.ts'
@@ -299,6 +299,23 @@ describe('how far boards are', () => {
     ['none at all', [], '1.1.0 is set for the fleet, and no board is there to serve it.'],
   ])('is said in one sentence: %s', (_, places, sentence) => {
     expect(sentenceOf(places, '1.1.0')).toBe(sentence)
+  })
+
+  it('names what boards that are there refuse, the most frequent first', () => {
+    const board = (version: string, state: PlacedBoard['state'] = 'idle'): PlacedBoard => ({
+      id: 'd',
+      name: 'd',
+      state,
+      models: [],
+      packages: [
+        { id: 'm', version, state: 'refused', reason: `no ${version}` },
+        { id: 'other', version, state: 'downloading' },
+      ],
+    })
+    expect(refusedBy([board('1.0.0'), board('1.1.0'), board('1.1.0'), board('1.2.0', 'offline')])).toEqual([
+      { model: 'm@1.1.0', boards: 2, reason: 'no 1.1.0' },
+      { model: 'm@1.0.0', boards: 1, reason: 'no 1.0.0' },
+    ])
   })
 
   it('counts the bytes that were signed, not the name', () => {

@@ -12,6 +12,7 @@ const FINE: HealthFacts = {
   waiting: 0,
   boards: [{ name: 'calm-teal-owl', state: 'working', reason: 'Answered 1 s ago.' }],
   failedPayouts: 0,
+  refused: [],
   token: { symbol: 'BRMB', decimals: 6, mint: 'mint' },
   treasury: { address: 'TREASURY', balance: '5', liabilities: '5', coverage: 1 },
   chainAnswers: true,
@@ -37,6 +38,12 @@ const TABLE: readonly (readonly [string, Partial<HealthFacts>, string, RegExp])[
     /^1 of 2 boards .* bold-oak-fox: Its conn/,
   ],
   ['every board gone', { boards: [gone], waiting: 7 }, 'problem', /^No board can be reached; 7 tasks wait/],
+  [
+    'a version that boards refuse',
+    { refused: [{ model: 'fashion@1.1.0', boards: 2, reason: 'golden/coat.png differs' }], chainAnswers: false },
+    'attention',
+    /^2 boards refuse fashion@1\.1\.0 and go on with the version before: golden\/coat\.png differs\. Models/,
+  ],
   ['a silent chain', { chainAnswers: false }, 'attention', /^The chain does not answer/],
 ]
 

@@ -36,6 +36,15 @@ function progressOf(
   return { state, ...(percent !== undefined && { percent }), ...(reason !== undefined && { reason }) }
 }
 
+/** What boards that are there refuse to serve, the most frequent first; the first reason stands for all. */
+export function refusedBy(all: readonly PlacedBoard[]): { model: string; boards: number; reason: string }[] {
+  const refused = all.filter(isThere).flatMap(({ packages }) => packages.filter(({ state }) => state === 'refused'))
+  const groups = Map.groupBy(refused, ({ id, version }) => `${id}@${version}`)
+  return [...groups]
+    .map(([model, some]) => ({ model, boards: some.length, reason: some[0]?.reason ?? 'no reason was given' }))
+    .sort((a, b) => b.boards - a.boards)
+}
+
 /** Undefined where the board neither serves the model nor should. */
 export function placeOf(board: PlacedBoard, model: string, wanted: WantedVersion | undefined): ModelPlace | undefined {
   const serves = board.models.find(({ id }) => id === model)?.version

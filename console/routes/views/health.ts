@@ -2,6 +2,13 @@
 import type { Device, Overview, Rewards } from '../shapes.ts'
 import { inTokens } from './tokens.ts'
 
+export interface Refused {
+  /** `id@version` */
+  readonly model: string
+  readonly boards: number
+  readonly reason: string
+}
+
 export interface HealthFacts {
   readonly connected: boolean
   readonly broker: string
@@ -9,6 +16,8 @@ export interface HealthFacts {
   readonly waiting: number
   readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason'>[]
   readonly failedPayouts: number
+  /** Versions that boards should serve and refuse, and how many do. */
+  readonly refused: readonly Refused[]
   readonly token: Overview['token']
   readonly treasury: Rewards['treasury']
   readonly chainAnswers: boolean
@@ -60,6 +69,11 @@ const RULES: readonly Rule[] = [
       `${gone.length} of ${count(facts.boards.length, 'board', 'boards')} cannot be reached. ${first.name}: ${first.reason}`,
     )
   },
+  ({ refused: [first] }) =>
+    first &&
+    attention(
+      `${count(first.boards, 'board refuses', 'boards refuse')} ${first.model} and ${first.boards === 1 ? 'goes' : 'go'} on with the version before: ${first.reason}. Models shows the way back.`,
+    ),
   ({ chainAnswers }) =>
     chainAnswers ? undefined : attention('The chain does not answer: payouts wait until it does.'),
 ]

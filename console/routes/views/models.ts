@@ -7,7 +7,7 @@ import { FLEET, type Wishes } from '../../registry/desired.ts'
 import type { Publishers } from '../../registry/publishers.ts'
 import { type Kept, type Shelf, type Summary, summaryOf } from '../../registry/shelf.ts'
 import type { DesiredState, ModelPlace, ModelVersion, ModelView, ReleaseView } from '../shapes.ts'
-import { isThere, type PlacedBoard, placeOf, sentenceOf, type WantedVersion } from './convergence.ts'
+import { isThere, type PlacedBoard, placeOf, refusedBy, sentenceOf, type WantedVersion } from './convergence.ts'
 
 export interface ModelViewOptions {
   readonly catalog: Catalog
@@ -129,6 +129,8 @@ export function createModelViews(options: ModelViewOptions) {
 
   return {
     releases: (): ReleaseView[] => options.shelf.list().map((kept) => releaseView(kept, publishers)),
+
+    refused: () => refusedBy(placed()),
 
     async models(): Promise<ModelView[]> {
       const all = placed()

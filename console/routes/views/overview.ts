@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely'
 import type { Database } from '../../store/schema.ts'
 import type { Device, Overview } from '../shapes.ts'
-import { healthOf } from './health.ts'
+import { healthOf, type Refused } from './health.ts'
 import type { MoneyViews, Treasury } from './money.ts'
 import type { Pulse } from './pulse.ts'
 
@@ -19,6 +19,7 @@ export interface OverviewOptions {
   readonly now: () => number
   readonly boards: () => Promise<Device[]>
   readonly work: () => Work | Promise<Work>
+  readonly refused: () => readonly Refused[]
   readonly pulse: Pick<Pulse, 'perS' | 'history'>
   readonly money: Pick<MoneyViews, 'figures' | 'coverage'>
   readonly treasury: Pick<Treasury, 'cluster' | 'token'>
@@ -55,6 +56,7 @@ export function createOverview(options: OverviewOptions): () => Promise<Overview
         waiting: work.waiting,
         boards,
         failedPayouts: await failedPayouts(),
+        refused: options.refused(),
         token: treasury.token,
         treasury: coverage,
         chainAnswers: coverage.balance !== undefined,
