@@ -3,7 +3,7 @@
 import type { Desired, ReleaseFile } from '../../broker/protocol/packages.ts'
 
 export type Wanted = NonNullable<Desired['models']>[number]
-/** The models of the board's own folder, or those that the console names. */
+/** The models of the board's own folder; those that the console names are served as it says. */
 export type Target = 'folder' | readonly Wanted[]
 
 /** What is known of a release on this board. */
@@ -72,17 +72,16 @@ export const needsNetwork = (step: Step): boolean => step.do === 'fetch-release'
 
 /** Steps in the order they should be done. Empty: this board is as it should be, as far as it can be now. */
 export function plan(current: Current, target: Target): readonly Step[] {
-  const steps =
-    target === 'folder'
-      ? [...current.folder].flatMap((id) => fromFolder(current, id))
-      : target.flatMap((wanted) => towards(current, wanted))
+  const wanted = target === 'folder' ? [] : target
+  const own = [...current.folder].filter((id) => !wanted.some((one) => one.id === id))
+  const steps = [...wanted.flatMap((one) => towards(current, one)), ...own.flatMap((id) => fromFolder(current, id))]
   return [...retirements(current, target), ...steps, ...evictions(current, target)].sort(
     (a, b) => ORDER[a.do] - ORDER[b.do],
   )
 }
 
 function retirements({ served, releases, folder }: Current, target: Target): Step[] {
-  const ids = target === 'folder' ? folder : new Set(target.map(({ id }) => id))
+  const ids = new Set([...folder, ...(target === 'folder' ? [] : target.map(({ id }) => id))])
   return [...served]
     .filter(([id, release]) => !ids.has(id) || releases.get(release)?.refused !== undefined)
     .map(([id]) => ({ do: 'retire', id }))

@@ -2,10 +2,10 @@
 // this board, and only then put in the place of the old one.
 import type { Logger } from 'pino'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
+import { openPackage } from '../../models/contents.ts'
 import { HostError } from '../../models/runtime/host.ts'
 import type { Serving } from '../frames/serving.ts'
 import type { Cache } from './cache.ts'
-import { openPackage } from './contents.ts'
 import { PackageFault } from './fault.ts'
 import type { ServedRecord } from './record.ts'
 import type { Verdicts } from './verdicts.ts'

@@ -1,10 +1,10 @@
 // How each step of a plan is done. Every one may be cut off anywhere, and be done again.
 import type { Logger } from 'pino'
 import type { ModelPackage } from '../../models/catalog.ts'
+import { openPackage } from '../../models/contents.ts'
 import { HostError } from '../../models/runtime/host.ts'
 import type { Serving } from '../frames/serving.ts'
 import type { Cache } from './cache.ts'
-import { openPackage } from './contents.ts'
 import { PackageFault } from './fault.ts'
 import type { Fetching } from './fetching.ts'
 import type { Holds } from './holds.ts'
@@ -38,7 +38,7 @@ export function createExecutors(options: Options): Executors {
 
   const isWanted = (id: string): boolean => {
     const target = options.target()
-    return target === 'folder' ? options.folder.has(id) : target.some((model) => model.id === id)
+    return options.folder.has(id) || (target !== 'folder' && target.some((model) => model.id === id))
   }
 
   async function activateFolder(id: string): Promise<void> {

@@ -1,9 +1,9 @@
 // What is the case on this board now, put together from the disk, what was found out, and what is served: what plans are made from.
 import { type Release, type VerifiedRelease, verifyRelease } from '../../broker/protocol/packages.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
+import { faultOfList } from '../../models/contents.ts'
 import type { Serving } from '../frames/serving.ts'
 import type { Cache, OnDisk } from './cache.ts'
-import { faultOfList } from './contents.ts'
 import type { Holds } from './holds.ts'
 import { type Current, FROM_FOLDER, type Known, type Target, type Wanted } from './plan.ts'
 import type { ServedRecord } from './record.ts'

@@ -51,7 +51,7 @@ const order = createRoute({
   },
   responses: {
     200: json(CommandView, 'The board has answered, or the command has expired; `state` says which.'),
-    202: json(CommandView, 'Not answered within `waitS`; look again at GET …/commands/{command}.'),
+    202: json(CommandView, 'Not answered within `waitS`; look again at GET …/commands/{name}/{command}.'),
     ...refusals(400, 401, 403, 404, 429),
   },
 })
@@ -68,8 +68,8 @@ const list = createRoute({
 
 const read = createRoute({
   method: 'get',
-  path: '/{id}/commands/{command}',
-  request: { params: z.object({ id: z.string(), command: z.string() }) },
+  path: '/{id}/commands/{name}/{command}',
+  request: { params: z.object({ id: z.string(), name: Name, command: z.string() }) },
   responses: { 200: json(CommandView, 'One command.'), ...refusals(401, 403, 404) },
 })
 
@@ -107,9 +107,9 @@ export const commandRoutes = (desk: CommandDesk) =>
       return desk.has(id) ? c.json(desk.list(id), 200) : refuse(c, 404, 'unknown-device', unknown(id))
     })
     .openapi(read, (c) => {
-      const { id, command } = c.req.valid('param')
+      const { id, name, command } = c.req.valid('param')
       const found = desk.get(id, command)
-      return found === undefined
+      return found?.name !== name
         ? refuse(
             c,
             404,

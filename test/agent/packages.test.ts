@@ -346,6 +346,13 @@ describe("a board's own folder", () => {
     expect(board.versions()).toEqual({ fashion: '1.0.0' })
   })
 
+  test('goes on serving the models that the console does not name', async () => {
+    const board = await boardWith({ folder: [await own(), await readPackage(join(MODELS, 'vibration-ae'))] })
+    await told(board, await offer('2.0.0'))
+    await board.until((_, versions) => versions['fashion'] === '2.0.0')
+    expect(board.versions()).toEqual({ fashion: '2.0.0', 'vibration-ae': '1.0.0' })
+  })
+
   test('stands in until the wanted version is proven', async () => {
     const wanted = await offer('2.0.0')
     console.lie(wanted.release, (_, response) => response.writeHead(500).end())

@@ -308,13 +308,13 @@ describe('how far boards are', () => {
       state,
       models: [],
       packages: [
-        { id: 'm', version, state: 'refused', reason: `no ${version}` },
+        { id: 'm', version, state: 'refused', reason: version === '1.0.0' ? 'no'.repeat(999) : `no ${version}` },
         { id: 'other', version, state: 'downloading' },
       ],
     })
     expect(refusedBy([board('1.0.0'), board('1.1.0'), board('1.1.0'), board('1.2.0', 'offline')])).toEqual([
       { model: 'm@1.1.0', boards: 2, reason: 'no 1.1.0' },
-      { model: 'm@1.0.0', boards: 1, reason: 'no 1.0.0' },
+      { model: 'm@1.0.0', boards: 1, reason: `${'no'.repeat(150)}…` },
     ])
   })
 

@@ -29,6 +29,13 @@ test('a ceiling below what the models need is raised when they are loaded, and s
   expect(new Set(ran(1_000, 200))).toEqual(new Set(['fine']))
 })
 
+test('what the first runs take is what the models need', () => {
+  const { ceiling } = rig(300)
+  expect(ceiling.loaded(290)).toBe('fine')
+  expect(ceiling.ran(310)).toBe('raised')
+  expect(ceiling.mib()).toBe(465)
+})
+
 test('a fast leak is cut off long before it takes the board', () => {
   const { ceiling, clock } = rig(256, 400)
   let most = 0

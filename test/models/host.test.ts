@@ -252,6 +252,30 @@ describe('several processes', () => {
     expect(pidsOf(inference)).toContain(second)
   })
 
+  test('take over what waits for one that is long in coming back', async () => {
+    const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
+    const back = Promise.withResolvers<void>()
+    const inference = host({ processes: 2, sleep: () => back.promise })
+    await Promise.all([inference.load(silero), inference.load(fashion)])
+    await both(inference)
+    // The first restart is immediate, the second one waits.
+    process.kill(pidsOf(inference)[0]!, 'SIGKILL')
+    await vi.waitUntil(() => inference.window === 3, { interval: 1 })
+    await both(inference)
+    const [first] = pidsOf(inference)
+    const frame = await goldenFrame(fashion)
+    const slow = inference.run(silero, longClip)
+    const behind = Array.from({ length: 12 }, () => inference.run(fashion, frame))
+    process.kill(first!, 'SIGKILL')
+    expect(await slow).toMatchObject({ ok: false, error: { code: 'crashed' } })
+    for (const outcome of await Promise.all(behind)) expect(outcome).toMatchObject({ ok: true })
+    expect(await inference.run(fashion, frame)).toMatchObject({ ok: true })
+    expect(inference.stats()).toMatchObject({ crashes: 2, ready: true })
+    expect(inference.window).toBe(3)
+    back.resolve()
+    await both(inference)
+  })
+
   test('begin with one, and a model that comes later is held by all', async () => {
     const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
     const inference = host({ processes: 2 })

@@ -118,6 +118,25 @@ test('whatever happens in whatever order, every job is answered exactly once', (
   )
 })
 
+test('what a process began with is not given to the next one, which brings its own', () => {
+  const { queue, job, sent } = rig()
+  queue.open([job(1), job(2)])
+  queue.add(job(3))
+  queue.gone('killed')
+  queue.open([job(11), job(12)])
+  expect(sent).toEqual([1, 2, 3, 11, 12, 3])
+})
+
+test('what waits and may be run elsewhere is handed over; a load stays', () => {
+  const { queue, job, sent } = rig()
+  const moved: number[] = []
+  queue.add({ ...job(1), moved: () => void moved.push(1) })
+  queue.add(job(2))
+  queue.handOver()
+  queue.open([])
+  expect([moved, sent]).toEqual([[1], [2]])
+})
+
 test('a queue that drains sends nothing more, tells when it is empty, and goes on with the next process', () => {
   const { queue, job, reply, sent, drains, outcomes } = rig()
   queue.open([])

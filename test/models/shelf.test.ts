@@ -49,7 +49,7 @@ test('the model that was not used for longest makes way, and a frame for it wait
 })
 
 test('frames for two models that do not fit together are run in groups, not one load each', async () => {
-  const { shelf, events } = rig(10, SIZES)
+  const { shelf, events, memory } = rig(10, SIZES)
   for (const name of ['a', 'b', 'c']) await shelf.put(name, 10)
   events.length = 0
   const held = ['a', 'b', 'a', 'b', 'a', 'b'].map((name) => ({ name, held: shelf.hold(name) }))
@@ -57,6 +57,7 @@ test('frames for two models that do not fit together are run in groups, not one 
     held.map(async ({ name, held }) => {
       await held
       await new Promise(setImmediate)
+      expect(memory).toContain(name)
       shelf.release(name)
     }),
   )

@@ -19,6 +19,10 @@ export interface WantedVersion {
   readonly pinned: boolean
 }
 
+/** A board may say whatever it likes, at any length. */
+const MAX_REASON = 300
+const cut = (reason: string): string => (reason.length <= MAX_REASON ? reason : `${reason.slice(0, MAX_REASON)}…`)
+
 export const isThere = ({ state }: PlacedBoard): boolean => state !== 'offline' && state !== 'new'
 
 function progressOf(
@@ -33,7 +37,7 @@ function progressOf(
   const onItsWay = board.packages.find((one) => one.id === model && one.version === version)
   if (!onItsWay) return { state: 'asked' }
   const { state, percent, reason } = onItsWay
-  return { state, ...(percent !== undefined && { percent }), ...(reason !== undefined && { reason }) }
+  return { state, ...(percent !== undefined && { percent }), ...(reason !== undefined && { reason: cut(reason) }) }
 }
 
 /** What boards that are there refuse to serve, the most frequent first; the first reason stands for all. */
@@ -41,7 +45,7 @@ export function refusedBy(all: readonly PlacedBoard[]): { model: string; boards:
   const refused = all.filter(isThere).flatMap(({ packages }) => packages.filter(({ state }) => state === 'refused'))
   const groups = Map.groupBy(refused, ({ id, version }) => `${id}@${version}`)
   return [...groups]
-    .map(([model, some]) => ({ model, boards: some.length, reason: some[0]?.reason ?? 'no reason was given' }))
+    .map(([model, some]) => ({ model, boards: some.length, reason: cut(some[0]?.reason ?? 'no reason was given') }))
     .sort((a, b) => b.boards - a.boards)
 }
 

@@ -130,7 +130,11 @@ export function createModelViews(options: ModelViewOptions) {
   return {
     releases: (): ReleaseView[] => options.shelf.list().map((kept) => releaseView(kept, publishers)),
 
-    refused: () => refusedBy(placed()),
+    /** Of the versions that are here: what else a board names is its own affair. */
+    refused() {
+      const here = new Set(options.shelf.list().map(({ release: { id, version } }) => `${id}@${version}`))
+      return refusedBy(placed()).filter(({ model }) => here.has(model))
+    },
 
     async models(): Promise<ModelView[]> {
       const all = placed()
