@@ -73,13 +73,9 @@ export function connectLink(options: LinkOptions): Link {
   async function connectOnce(): Promise<'steady' | 'short' | 'again'> {
     const version = dialect.next()
     const patienceMs = wanted === 'auto' && version === 5 ? limits.trialMs : limits.connectMs
-    let answered = false
-    const understood = (): void => {
-      answered = true
-      dialect.understood()
-    }
-    connection = openConnection(options, limits, { version, patienceMs }, { inbox, refuse, understood })
-    if (!(await connection.ready)) return missed(await connection.ended, answered)
+    const listener = { inbox, refuse, understood: dialect.understood }
+    connection = openConnection(options, limits, { version, patienceMs }, listener)
+    if (!(await connection.ready)) return missed(await connection.ended)
     const since = now()
     connects += 1
     log.info({ url, mqtt: version === 5 ? '5' : '3.1.1' }, 'connected')
@@ -90,10 +86,13 @@ export function connectLink(options: LinkOptions): Link {
     return now() - since >= limits.steadyMs ? 'steady' : 'short'
   }
 
-  function missed(reason: LinkError, answered: boolean): 'short' | 'again' {
-    const again = !answered && dialect.failed(reason.code)
+  function missed(reason: LinkError): 'short' | 'again' {
+    const again = dialect.failed(reason.code)
     if (reason.code === 'version-refused' && !again) refuse(reason)
-    log.info({ url, reason: reason.message, ...(again && { next: 'another version of MQTT' }) }, 'not connected')
+    log.info(
+      { url, reason: reason.message },
+      again ? 'not this version of MQTT: the other one is tried' : 'not connected',
+    )
     return again ? 'again' : 'short'
   }
 

@@ -37,6 +37,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   broker: ['broker'],
   models: ['models', 'broker/protocol'],
   agent: ['agent', 'models', 'broker/protocol', 'broker/link', 'broker/link.ts', 'broker/launch.js'],
+  'agent/logs': ['agent/logs'],
+  'agent/commands': ['agent/commands', 'agent/logs', 'broker/protocol'],
+  'agent/home-assistant': ['agent/home-assistant', 'broker/protocol'],
   'agent/outbox': ['agent/outbox', 'agent/clock.ts', 'broker/protocol'],
   'agent/frames': [
     'agent/frames',

@@ -30,7 +30,11 @@ export interface Loads {
   unload(name: string): Promise<void>
   /** For a new process. A model that does not load again is forgotten here, and said to be lost. */
   reloads(): Job[]
+  /** The new process does not hold everything yet. */
+  isReloading(): boolean
 }
+
+const DEADLY = 2
 
 const loadable = ({ manifest, file, sha256, labels }: ModelPackage): LoadableModel => ({
   manifest,
@@ -42,14 +46,29 @@ const loadable = ({ manifest, file, sha256, labels }: ModelPackage): LoadableMod
 export function createLoads({ add, job, limitMs, log, onLost }: LoadsDeps): Loads {
   const loaded = new Map<string, LoadableModel>()
 
+  /** A process may die over a load by chance; one that does so again does it because of the model. */
+  const deaths = new Map<string, number>()
+  const reloading = new Set<string>()
+
   function reload(key: string, model: LoadableModel): Job {
+    reloading.add(key)
     const failed = (reason: string) => {
       loaded.delete(key)
+      deaths.delete(key)
       log.error({ model: key, reason }, 'a model did not load again')
       onLost(key)
     }
-    const replied = (reply: Reply) => void (reply.type === 'load-failed' && failed(reply.message))
-    return job({ type: 'load', key, model }, limitMs, replied, ({ message }) => failed(message))
+    const replied = (reply: Reply) => {
+      reloading.delete(key)
+      if (reply.type === 'load-failed') failed(reply.message)
+      else deaths.delete(key)
+    }
+    const ended: Job['ended'] = ({ message }) => {
+      const count = (deaths.get(key) ?? 0) + 1
+      if (count >= DEADLY) failed(message)
+      else deaths.set(key, count)
+    }
+    return job({ type: 'load', key, model }, limitMs, replied, ended)
   }
 
   return {
@@ -71,6 +90,10 @@ export function createLoads({ add, job, limitMs, log, onLost }: LoadsDeps): Load
         add(job({ type: 'unload', key }, limitMs, done, done))
       })
     },
-    reloads: () => [...loaded].map(([key, model]) => reload(key, model)),
+    reloads() {
+      reloading.clear()
+      return [...loaded].map(([key, model]) => reload(key, model))
+    },
+    isReloading: () => reloading.size > 0,
   }
 }

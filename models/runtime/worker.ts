@@ -147,7 +147,7 @@ export function createWorker(options: WorkerOptions): Worker {
     unload: loads.unload,
     run,
     busy: () => busy,
-    isReady: () => supervisor.isReady && !queue.isDraining,
+    isReady: () => supervisor.isReady && !queue.isDraining && !loads.isReloading(),
     started: () => started.promise,
     stats: () => ({
       restarts: supervisor.restarts,

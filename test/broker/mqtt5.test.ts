@@ -157,6 +157,31 @@ describe('a link that may speak MQTT 5', () => {
     expect({ ends, order: heard.map(({ text }) => text) }).toEqual({ ends: [], order: numbers })
   })
 
+  it('has no more publishes in flight than that', async () => {
+    let outstanding = 0
+    let most = 0
+    const { url } = await openServer((_, socket) => {
+      socket.write(Buffer.of(0x20, 6, 0, 0, 3, 0x21, 0, 2))
+      socket.on('data', (data) => {
+        // PUBLISH, QoS 1: topic "t", its packet id, no properties, one byte.
+        for (let at = 0; at < data.length; at += 2 + data[at + 1]!) {
+          if (data[at]! >> 4 !== 3) continue
+          outstanding += 1
+          most = Math.max(most, outstanding)
+          const [high, low] = [data[at + 5]!, data[at + 6]!]
+          setTimeout(() => {
+            outstanding -= 1
+            socket.write(Buffer.of(0x40, 2, high, low))
+          }, 5)
+        }
+      })
+    })
+    const link = openLink(url, 'dev-a', { version: 5 })
+    await linkUp(link)
+    await Promise.all(Array.from({ length: 20 }, () => link.publish('t', 'x', { qos: 1 })))
+    expect({ most, outstanding }).toEqual({ most: 2, outstanding: 0 })
+  })
+
   it('gives up what waits for a place when the connection ends', async () => {
     // CONNACK of MQTT 5 with receive maximum 1; SUBACK is never asked for, PUBACK never sent.
     const { url } = await openServer((_, socket) => socket.write(Buffer.of(0x20, 6, 0, 0, 3, 0x21, 0, 1)))
@@ -221,6 +246,18 @@ describe('a link that may speak MQTT 5', () => {
     const gone = new Promise<Error>((resolve) => link.onDisconnect(resolve))
     await link.publish('a', 'b', { qos: 0 })
     expect((await gone).message).toContain(words)
+  })
+
+  it('a connection that is lost after the CONNACK says nothing against the version', async () => {
+    const enough = Promise.withResolvers<void>()
+    const server = await openServer((_, socket, count) => {
+      socket.write(Buffer.of(0x20, 3, 0, 0, 0))
+      socket.on('data', (data) => data[0]! >> 4 === 8 && socket.end())
+      if (count === 6) enough.resolve()
+    })
+    openLink(server.url, 'dev-a', { version: 'auto', subscriptions: ['a'], sleep: () => Promise.resolve() })
+    await enough.promise
+    expect(server.versions.slice(0, 6)).toEqual([5, 5, 5, 5, 5, 5])
   })
 
   it('a wrong password is a refusal and no reason to try another version', async (context) => {

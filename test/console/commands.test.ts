@@ -182,7 +182,7 @@ describe('over HTTP and MQTT', () => {
     expect((await post('lo.gs', {})).status).toBe(400)
     expect((await post('logs', { expiresInS: 0 })).status).toBe(400)
     expect((await post('logs', {}, board.id, '')).status).toBe(401)
-    expect((await post('logs', {}, board.id, here.seeded.requester.apiKey)).status).toBe(403)
+    expect((await post('logs', {}, board.id, here.seeded.apiKey)).status).toBe(403)
     expect((await here.call(`/api/devices/${board.id}/commands/logs/none`)).status).toBe(404)
   })
 })
