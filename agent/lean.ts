@@ -7,7 +7,7 @@ import { missingFlags, restart } from '../broker/launch.js'
  * No optimising compilers: measured at 130 frames/s they save no CPU here (the work is in SQLite, sockets and the
  * inference host) and their own code is 8 MiB of resident memory.
  */
-const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=192', '--no-opt', '--no-maglev']
+const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=192', '--no-opt', '--no-maglev', '--expose-gc']
 
 /**
  * One arena and fixed thresholds: glibc otherwise keeps what large short-lived buffers leave behind (a model file read for

@@ -13,6 +13,7 @@ import type { Config } from './config.ts'
 import { type Core, createCore } from './core.ts'
 import { createServing, type Serving } from './frames/serving.ts'
 import { hostFault, type openHost } from './hosting.ts'
+import { createLitter } from './litter.ts'
 import { openIdentity } from './membership/identity.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
@@ -184,7 +185,9 @@ const limitsOf = ({ queueFrames, queueMiB, payloadKiB }: Config) => ({
 })
 
 function listen({ link, core, presence, membership, supply, neighbours }: Connected): void {
+  const litter = createLitter()
   link.onMessage((topic, payload, retain, meta) => {
+    litter(payload)
     if (!neighbours.receive(topic, payload, retain)) core.intake.receive(topic, payload, retain, meta)
   })
   link.onConnect(() => {

@@ -65,11 +65,15 @@ export async function readFolder(config: Config, { renewal }: Membership, log: L
 }
 
 export function openSupply(options: Options): Supply {
-  const { membership, serving, folder } = options
+  const { membership, serving, folder, log } = options
   if (membership.renewal) return fromConsole(createPackages(packagesOptions(options, membership.renewal)), options)
   return {
     open: async () => serving.expect(folder),
-    load: serving.load,
+    async load() {
+      await serving.load()
+      // Not an end: whoever looks after the board is told, and a supervisor would only start it again for ever.
+      if (serving.served().length === 0) log.error('no model can be served: the lines before say why')
+    },
     run: async () => {},
     connected: () => {},
     states: () => [],

@@ -6,11 +6,7 @@ import { HostError, type InferenceHost } from '../../models/runtime/host.ts'
 
 export class ServingError extends Error {
   override readonly name = 'ServingError'
-  readonly code: 'unknown-model' | 'none-loaded'
-  constructor(code: ServingError['code'], message: string) {
-    super(message)
-    this.code = code
-  }
+  readonly code = 'unknown-model'
 }
 
 export interface Serving {
@@ -22,7 +18,7 @@ export interface Serving {
   served(): readonly ModelPackage[]
   /** Will be loaded in a moment: frames for them are taken in. Whatever was expected before is not any more. */
   expect(packages: readonly ModelPackage[]): void
-  /** Loads what is expected, one after the other; what cannot be loaded is left out and said. Rejects when none is left. */
+  /** Loads what is expected, one after the other; what cannot be loaded is left out and said. */
   load(): Promise<void>
   /** Into the host's memory, beside what is served. Rejects with HostError. */
   prepare(pkg: ModelPackage): Promise<void>
@@ -45,7 +41,7 @@ export function packagesOf(catalog: Catalog, only?: readonly string[]): readonly
   const ids = new Set(catalog.list().map(({ manifest }) => manifest.id))
   return [...(only ?? ids)].map((id) => {
     const pkg = catalog.resolve(id)
-    if (!pkg) throw new ServingError('unknown-model', `there is no model ${id}; there are ${[...ids].join(', ')}`)
+    if (!pkg) throw new ServingError(`there is no model ${id}; there are ${[...ids].join(', ')}`)
     return pkg
   })
 }
@@ -101,9 +97,6 @@ export function createServing({ host, log }: Options): Serving {
     },
     async load() {
       for (const pkg of [...expected.values()]) await loadOne(pkg)
-      if (served.size > 0) return
-      const [reason = 'the model folder is empty'] = faults.values()
-      throw new ServingError('none-loaded', `no model can be served: ${reason}`)
     },
     prepare,
     activate,
