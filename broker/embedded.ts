@@ -1,6 +1,7 @@
 // The embedded broker: aedes 1.2.0 behind the guards that it lacks; the only importer of aedes. It keeps no sessions (every
 // client is clean), and a publish that is not granted ends its connection: MQTT 3.1.1 has no other way to say no that
 // a client notices (mosquitto acknowledges it and drops it in silence).
+import './link/packet-memory.ts'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Aedes, type AedesOptions, type AuthenticateError } from 'aedes'

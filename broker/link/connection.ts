@@ -1,6 +1,7 @@
 // One connection to a broker, from CONNECT to its end; the only importer of mqtt.js.
 // mqtt.js is thrown away with each connection, because left to itself it keeps offline publishes in memory without limit,
 // never gives up on a PUBACK, and sends what was in flight again on its own.
+import './packet-memory.ts'
 import { connect, type ISubscriptionGrant, type MqttClient } from 'mqtt'
 import { type IConnackPacket, type IDisconnectPacket, writeToStream } from 'mqtt-packet'
 import type { Version } from './dialect.ts'
