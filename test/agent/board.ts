@@ -155,6 +155,10 @@ export async function openEar(url: string) {
   return { ear, console: await openConsole(url, ear.hear) }
 }
 
+/** A board says so once it has subscribed. */
+export const isOnline = ({ topic, payload }: Said): true | undefined =>
+  (topic.kind === 'status' && payload.toString() === 'online') || undefined
+
 /** An enrolled board; `acking` says whether its receipts are acknowledged. */
 export async function openBoard(flags: readonly string[] = [], others: RequestListener = noOpinion) {
   const folder = mkdtempSync(join(tmpdir(), 'board-'))
@@ -198,6 +202,11 @@ export async function openBoard(flags: readonly string[] = [], others: RequestLi
     return fits ? ResultMessage.parse(JSON.parse(said.payload.toString())) : undefined
   }
 
+  /** Its models may be loaded before its broker hands it frames, and the other way round. */
+  const working = async (from: number): Promise<void> => {
+    await Promise.all([agent.logged('"serving"'), ear.find(isOnline, from)])
+  }
+
   return {
     folder,
     broker,
@@ -210,10 +219,11 @@ export async function openBoard(flags: readonly string[] = [], others: RequestLi
     },
     batches: (): ReceiptBatch[] =>
       ear.heard.filter(({ topic }) => topic.kind === 'receipts').map(({ payload }) => batchOf(payload)),
-    serving: () => agent.logged('"serving"'),
+    serving: () => working(0),
     async restart(): Promise<void> {
+      const from = ear.heard.length
       agent = runAgent(['run', '--data', folder, ...flags])
-      await agent.logged('"serving"')
+      await working(from)
     },
     send: (model: string, task: string | undefined, payload: string | Uint8Array): Promise<void> =>
       console.publish(formatTopic({ kind: 'device-in', device, model, ...(task !== undefined && { task }) }), payload, {

@@ -7,7 +7,7 @@ import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ResultMessage } from '../../broker/protocol/messages.ts'
 import { formatTopic } from '../../broker/protocol/topics.ts'
-import { killed, openEar, openTestBroker, runAgent } from './board.ts'
+import { isOnline, killed, openEar, openTestBroker, runAgent } from './board.ts'
 
 const CHELSEA = fileURLToPath(new URL('../fixtures/frames/chelsea-640.jpg', import.meta.url))
 
@@ -123,7 +123,7 @@ describe('without a console', () => {
       'mobilenet-v1',
     ])
     try {
-      await agent.logged('"serving"')
+      await Promise.all([agent.logged('"serving"'), ear.find(isOnline)])
       const topic = formatTopic({ kind: 'device-in', device: 'cam1', model: 'mobilenet-v1', task: 'plain-1' })
       await console.publish(topic, readFileSync(CHELSEA), { qos: 1 })
       const answer = await ear.find((said) =>
