@@ -124,13 +124,14 @@ const run = defineCommand({
       const { log, ring, flush } = openLog(config.logLevel)
       process.once('exit', flush)
       const stopped = Promise.withResolvers<NodeJS.Signals>()
-      // A signal while it starts ends it as it is: it has taken nothing in that only this process knows.
+      // A signal before the board has a connection ends it as it is: it has taken nothing in.
       let onSignal: (signal: NodeJS.Signals) => void = () => process.exit(0)
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => onSignal(signal))
       const { env, pid } = process
       const agent = await startAgent(config, log, versionOf(), { env, pid, logLines: ring.lines, openHost })
       onSignal = stopped.resolve
-      log.info({ signal: await stopped.promise }, 'stopping')
+      const failed = agent.running.then(() => stopped.promise)
+      log.info({ signal: await Promise.race([stopped.promise, failed]) }, 'stopping')
       setTimeout(() => process.exit(1), FORCED_EXIT_MS)
       await agent.close()
       process.exit(0)

@@ -24,16 +24,11 @@ import { createReadings, createVitals } from './presence/readings.ts'
 import { openSenses, type Senses } from './presence/senses.ts'
 import { type Board, readBoard } from './presence/vitals.ts'
 import { createPresence, type Presence } from './presence.ts'
+import { stop } from './stop.ts'
 import { openSupply, readFolder, type Supply } from './supply.ts'
 import { openLink, voiceOf } from './voice.ts'
 
 const MIB = 1024 * 1024
-/** SIGTERM to exit takes 5 s at most: the work, then the last answers, then the goodbye. */
-const DRAIN_MS = 2_500
-const PUBLISH_MS = 750
-const GOODBYE_MS = 250
-const LINK_MS = 500
-
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly pid: number
@@ -43,6 +38,8 @@ export interface Surroundings {
 }
 
 export interface Agent {
+  /** Rejects when what loads and serves the models has failed for good; settles after `close` at the latest. */
+  readonly running: Promise<void>
   /** Stops taking work, finishes what it holds within seconds, says goodbye. */
   close(): Promise<void>
 }
@@ -52,7 +49,7 @@ const sleepUntil = (ms: number, signal: AbortSignal): Promise<void> =>
     if (!signal.aborted) throw error
   })
 
-/** Resolves once the board serves. Rejects with an error that says what to do: key, credential, models, outbox. */
+/** Resolves as soon as frames may arrive: from then on only `close` ends it well. Rejects with an error that says what to do: key, credential, models, outbox. */
 export async function startAgent(
   config: Config,
   log: Logger,
@@ -165,15 +162,22 @@ async function connect(opened: Opened): Promise<Agent> {
   listen(connected)
   const leaving = new AbortController()
   const renewed = renewal?.run(leaving.signal)
-  origin = await load(connected)
-  announce = await serve(connected)
-  const supplied = supply.run(leaving.signal)
+  async function work(): Promise<void> {
+    origin = await load(connected)
+    announce = await serve(connected)
+    await supply.run(leaving.signal)
+  }
+  const running = work().catch((error: unknown) => {
+    // Its models stopped loading because the board stops.
+    if (!leaving.signal.aborted) throw error
+  })
   return {
+    running,
     async close() {
       leaving.abort()
       await renewed
       await stop(connected)
-      await supplied
+      await running
     },
   }
 }
@@ -266,27 +270,4 @@ function announcer(connected: Connected, runtime: Runtime, board: Board, faults:
     neighbours.announced(info)
     return presence.ready(info)
   }
-}
-
-async function stop({ core, presence, senses, link, host, buffer, neighbours, log }: Connected): Promise<void> {
-  core.intake.stop()
-  // Not waited for: whoever stops a board has little time.
-  void neighbours.stopping()
-  await Promise.race([core.work.idle(), wait(DRAIN_MS)])
-  core.work.giveUp()
-  // What still runs is answered `busy` by the closing host, so that it is leased to another board at once.
-  const hostClosed = host.close()
-  await Promise.race([core.work.idle(), hostClosed])
-  core.commits.flush()
-  await Promise.race([core.outbox.published(), wait(PUBLISH_MS)])
-  await Promise.race([presence.goodbye(), wait(GOODBYE_MS)])
-  presence.close()
-  senses.close()
-  await Promise.race([link.close(), wait(LINK_MS)])
-  core.outbox.close()
-  await hostClosed
-  core.commits.flush()
-  core.commits.close()
-  log.info({ ...core.tally.counts(), owed: buffer.owed() }, 'stopped')
-  buffer.close()
 }

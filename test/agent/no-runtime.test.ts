@@ -1,13 +1,14 @@
 // A board whose CPU ONNX Runtime does not know: its inference process really dies by SIGILL. The agent stays, says so, refuses
 // frames with the reason, and serves once the cause is gone.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../agent/config.ts'
 import { openHost } from '../../agent/hosting.ts'
-import { type Agent, startAgent } from '../../agent/run.ts'
+import { startAgent } from '../../agent/run.ts'
 import type { EmbeddedBroker } from '../../broker/embedded.ts'
 import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
 import { formatTopic } from '../../broker/protocol/topics.ts'
@@ -28,34 +29,41 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-test('a board that cannot run ONNX Runtime stays up, says why, and serves once it can', async () => {
-  const program = join(folder, 'program.mjs')
+/** A board whose inference process dies by SIGILL until `program` is another one. `cured` ends its long pause. */
+async function startSick(name: string) {
+  const data = join(folder, name)
+  mkdirSync(data, { mode: 0o700 })
+  const program = join(data, 'program.mjs')
   writeFileSync(program, ILLEGAL)
-  writeFileSync(join(folder, 'password'), 'the credential', { mode: 0o600 })
+  writeFileSync(join(data, 'password'), 'the credential', { mode: 0o600 })
   const { ear, console } = await openEar(broker.url)
   const config = readConfig(
     {},
     {
-      data: folder,
+      data,
       serve: 'fashion',
       device: 'cam1',
       'mqtt-url': broker.url,
-      'password-file': join(folder, 'password'),
+      'password-file': join(data, 'password'),
     },
   )
   const cured = Promise.withResolvers<void>()
   const pauses: number[] = []
-  const sleep = async (ms: number): Promise<void> => {
+  const sleep = async (ms: number, signal: AbortSignal): Promise<void> => {
     pauses.push(ms)
-    if (ms === RARELY_MS) await cured.promise
+    if (ms === RARELY_MS) await Promise.race([cured.promise, once(signal, 'abort')])
   }
-  const started: Promise<Agent> = startAgent(config, pino({ level: 'silent' }), '0.0.0', {
+  const agent = await startAgent(config, pino({ level: 'silent' }), '0.0.0', {
     env: {},
     pid: process.pid,
     logLines: () => [],
     openHost: (given, log) => openHost(given, log, { program, sleep }),
   })
+  return { agent, program, cured, pauses, ear, console }
+}
 
+test('a board that cannot run ONNX Runtime stays up, says why, and serves once it can', async () => {
+  const { agent, program, cured, pauses, ear, console } = await startSick('cured')
   const sick = await ear.find(({ topic, payload }) =>
     topic.kind === 'info' ? InfoMessage.parse(JSON.parse(payload.toString())) : undefined,
   )
@@ -78,12 +86,23 @@ test('a board that cannot run ONNX Runtime stays up, says why, and serves once i
 
   writeFileSync(program, REAL)
   cured.resolve()
-  const agent = await started
   const well = await ear.find(({ topic, payload }) => {
     const info = topic.kind === 'info' && InfoMessage.parse(JSON.parse(payload.toString()))
     return info && info.models.length > 0 ? info : undefined
   })
   expect(well).toMatchObject({ models: [{ id: 'fashion' }], notices: [] })
   await agent.close()
+  await console.close()
+})
+
+test('it can be stopped before it ever served, and says goodbye', async () => {
+  const { agent, ear, console } = await startSick('stopped')
+  await ear.find(({ topic }) => (topic.kind === 'info' ? topic : undefined))
+  await agent.close()
+  await agent.running
+  const last = await ear.find(({ topic, payload }) =>
+    topic.kind === 'status' && payload.toString() === 'offline' ? payload.toString() : undefined,
+  )
+  expect(last).toBe('offline')
   await console.close()
 })
