@@ -7,6 +7,7 @@ import type { StoredRow } from './outbox/buffer-statements.ts'
 import type { Answer } from './outbox/buffer-write.ts'
 import type { Commits } from './outbox/commits.ts'
 import { createRecent } from './outbox/recent.ts'
+import { refusalOf } from './outbox/refused.ts'
 import type { Replies, Reply } from './outbox/replies.ts'
 import { createResultSender, type Line } from './outbox/result-sender.ts'
 
@@ -58,7 +59,7 @@ export function createOutbox(options: Options): Outbox {
       stopRetry = clock.after(RETRY_MS, resume)
     },
   }
-  const results = createResultSender({ buffer, commits, clock, line, topicOf, arrived })
+  const results = createResultSender({ buffer, commits, clock, line, topicOf, arrived, log })
   const batches =
     receiptsTopic === undefined
       ? undefined
@@ -70,6 +71,12 @@ export function createOutbox(options: Options): Outbox {
     const hasRoom = !commits.failing() && !buffer.full()
     if (hasRoom || !isFleeting(answer)) commits.add(answer)
     else if (lost++ === 0) log.warn('samples and refusals are lost: there is no connection, and no room to keep them')
+  }
+
+  /** It was sent without being kept. What the broker refuses would only fill the disk. */
+  function notSent(answer: Answer, error: unknown): void {
+    if (refusalOf(error)) log.warn({ err: error }, 'the broker refuses an answer that is not kept: it is lost')
+    else keep(answer)
   }
 
   function wake(made: readonly Answer[] = []): void {
@@ -89,7 +96,7 @@ export function createOutbox(options: Options): Outbox {
   return {
     take(answer) {
       const topic = topicOf({ model: answer.model, task: answer.task ?? null })
-      const isSent = isFleeting(answer) && results.trySend(topic, answer.payload, () => keep(answer))
+      const isSent = isFleeting(answer) && results.trySend(topic, answer.payload, (error) => notSent(answer, error))
       if (isSent) replies?.send(answer)
       else keep(answer)
     },
@@ -118,6 +125,7 @@ export function createOutbox(options: Options): Outbox {
     published: results.published,
     close() {
       stopRetry?.()
+      results.close()
       batches?.close()
     },
   }

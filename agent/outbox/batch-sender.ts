@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import type { StoredBatch } from './buffer-statements.ts'
 import type { Recent } from './recent.ts'
+import { refusalOf } from './refused.ts'
 import type { Line, ResultSender } from './result-sender.ts'
 
 /** Batches in flight without an ack; after a long outage the rest waits its turn. */
@@ -68,7 +69,9 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
       await line.publish(topic, jws)
       flight.sentAt = clock.elapsed()
     } catch (error) {
-      line.lost(error)
+      // Refused: tried again like one without its ack.
+      if (refusalOf(error)) flight.sentAt = clock.elapsed()
+      else line.lost(error)
     }
   }
 

@@ -1,10 +1,12 @@
 // Publishes answers, a bounded number at a time: fresh ones in the order they were committed, repeats when asked, and
 // what need not be kept without the disk.
+import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import type { StoredRow } from './buffer-statements.ts'
 import type { Commits } from './commits.ts'
 import type { Recent } from './recent.ts'
+import { createRefused, createTolerant, refusalOf } from './refused.ts'
 import { createSlots } from './slots.ts'
 
 /** Publishes in flight: enough to fill a round trip, few enough for engines that allow 100 unacknowledged. */
@@ -13,7 +15,7 @@ const WINDOW = 24
 /** The connection, as both senders see it. A publish that fails means that it is gone, or not fit to be used for a while. */
 export interface Line {
   up: boolean
-  /** QoS 1; rejects when the link is down or goes down. */
+  /** QoS 1; rejects when the link is down or goes down, and for what the broker does not take (`refusalOf`). */
   publish(topic: string, payload: string): Promise<void>
   lost(error: unknown): void
 }
@@ -25,9 +27,10 @@ export interface ResultSender {
   send(rows: readonly StoredRow[]): Promise<void>
   again(seq: number): void
   /** Publishes what is not in the buffer, now. False when the line is down or the window is full; `failed` when it broke. */
-  trySend(topic: string, payload: string, failed: () => void): boolean
+  trySend(topic: string, payload: string, failed: (error: unknown) => void): boolean
   /** Resolves when nothing waits and nothing is in flight. */
   published(): Promise<void>
+  close(): void
 }
 
 interface Options {
@@ -38,13 +41,20 @@ interface Options {
   readonly topicOf: (row: Pick<StoredRow, 'model' | 'task'>) => string
   /** Rows that only an ack settles are noted here at their PUBACK. */
   readonly arrived: Recent
+  readonly log: Logger
 }
 
-export function createResultSender({ buffer, commits, clock, line, topicOf, arrived }: Options): ResultSender {
+export function createResultSender({ buffer, commits, clock, line, topicOf, arrived, log }: Options): ResultSender {
   const slots = createSlots(WINDOW)
   /** Rows to be sent again, because their sending failed (false) or because somebody asked (true): once, however often. */
   const repeats = new Map<number, boolean>()
   const flying = new Map<number, Promise<void>>()
+  const publish = createTolerant(line.publish, log)
+  const repeat = (seq: number): unknown => repeats.set(seq, repeats.get(seq) ?? false)
+  const refused = createRefused(clock, log, (seqs) => {
+    seqs.forEach(repeat)
+    pump()
+  })
   let waiting: (() => void)[] = []
   /** The last row that was sent for the first time. */
   let cursor = 0
@@ -85,24 +95,17 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
   /** One that fails is sent again on the next connection. */
   async function sendOne(row: StoredRow): Promise<void> {
     try {
-      await line.publish(topicOf(row), row.payload)
+      await publish(topicOf(row), row.payload)
       if (row.receipted === 1) arrived.add(row.seq, clock.elapsed())
       else commits.settle(row.seq)
     } catch (error) {
-      line.lost(error)
-      repeats.set(row.seq, repeats.get(row.seq) ?? false)
+      if (refusalOf(error)) refused.add(row.seq, error)
+      else {
+        line.lost(error)
+        repeat(row.seq)
+      }
     }
     flying.delete(row.seq)
-    slots.give(pump)
-  }
-
-  async function sendUnkept(topic: string, payload: string, failed: () => void): Promise<void> {
-    try {
-      await line.publish(topic, payload)
-    } catch (error) {
-      line.lost(error)
-      failed()
-    }
     slots.give(pump)
   }
 
@@ -117,18 +120,39 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
       }
       await Promise.all(sent)
     },
-    trySend(topic, payload, failed) {
-      if (!line.up || !slots.tryTake()) return false
-      void sendUnkept(topic, payload, failed)
-      return true
-    },
+    trySend: createUnkept(publish, line, slots, pump),
     again(seq) {
       repeats.set(seq, true)
       pump()
     },
     published() {
+      // What the broker refuses keeps nobody waiting: it stays in the buffer.
       const nothing = slots.free() === WINDOW && repeats.size === 0 && buffer.loose(cursor, 1).length === 0
       return nothing ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))
     },
+    close: refused.close,
+  }
+}
+
+/** What need not be kept goes out from memory, in the same window. */
+function createUnkept(
+  publish: Line['publish'],
+  line: Line,
+  slots: ReturnType<typeof createSlots>,
+  pump: () => void,
+): ResultSender['trySend'] {
+  async function send(topic: string, payload: string, failed: (error: unknown) => void): Promise<void> {
+    try {
+      await publish(topic, payload)
+    } catch (error) {
+      if (!refusalOf(error)) line.lost(error)
+      failed(error)
+    }
+    slots.give(pump)
+  }
+  return (topic, payload, failed) => {
+    if (!line.up || !slots.tryTake()) return false
+    void send(topic, payload, failed)
+    return true
   }
 }

@@ -4,7 +4,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Buffer as Outbox } from '../../agent/outbox/buffer.ts'
 import { createCommits } from '../../agent/outbox/commits.ts'
 import { createOutbox } from '../../agent/outbox.ts'
-import { createRig, idOf, RUNTIME, refusal, sample, task } from './buffer-rig.ts'
+import { LinkError } from '../../broker/link/terms.ts'
+import { ResultMessage } from '../../broker/protocol/messages.ts'
+import { createRig, DEVICE, idOf, RUNTIME, refusal, sample, task } from './buffer-rig.ts'
 import { createFakeClock } from './fake-clock.ts'
 
 const log = pino({ level: 'silent' })
@@ -20,10 +22,16 @@ function start(options: { console?: boolean; write?: (real: Outbox['write']) => 
   const buffer = rig.open()
   const origin = buffer.origin('boot', RUNTIME)
   const said: string[] = []
+  const texts: string[] = []
+  /** What the broker says to a publish that it does not take. */
+  let refuses: ((payload: string) => Error | undefined) | undefined
   const pending: { resolve: () => void; reject: (error: Error) => void }[] = []
   let broker: 'on' | 'off' | 'silent' = 'on'
   const publish = (topic: string, payload: string): Promise<void> => {
     if (broker === 'off') return Promise.reject(new Error('not connected'))
+    const refusal = refuses?.(payload)
+    if (refusal) return Promise.reject(refusal)
+    texts.push(payload)
     said.push(topic === 'receipts' ? `#${rig.verify(payload).seq}` : idOf({ payload }))
     return broker === 'on' ? Promise.resolve() : new Promise((resolve, reject) => pending.push({ resolve, reject }))
   }
@@ -53,6 +61,11 @@ function start(options: { console?: boolean; write?: (real: Outbox['write']) => 
     add: (n: number) => commits.add(task(n, origin)),
     /** What was published since the last call. */
     said: (): string[] => said.splice(0),
+    /** The same, as it was sent. */
+    sent: (): string[] => texts.splice(0),
+    refuse(when: typeof refuses): void {
+      refuses = when
+    },
     broker(next: typeof broker): void {
       broker = next
       if (next === 'off') {
@@ -135,6 +148,54 @@ describe('the outbox', () => {
     outbox.acknowledged(2)
     await advance(60_000)
     expect(said()).toEqual([])
+  })
+
+  test('an answer larger than the broker takes becomes an error, and nothing waits for it', async () => {
+    const { broker, commits, outbox, add, said, sent, advance, refuse } = start({ console: false })
+    broker('on')
+    refuse((payload) =>
+      payload.length > 2_000 ? new LinkError('too-large', '5021 bytes, and b takes at most 2000') : undefined,
+    )
+    const head = {
+      id: 't1',
+      model: 'm@1',
+      device: DEVICE,
+      at: '2026-11-22T00:00:00.000Z',
+      ms: { queue: 0, decode: 1, infer: 2 },
+    }
+    const payload = JSON.stringify({
+      ...head,
+      digest: 'a'.repeat(64),
+      result: { kind: 'tensor', pad: 'x'.repeat(5_000) },
+    })
+    commits.add({ kind: 'task', model: 'm', task: 't1', payload, remember: true })
+    add(2)
+    await advance(10)
+    expect(said()).toEqual(['t2', 't1'])
+    expect(ResultMessage.parse(JSON.parse(sent().find((text) => idOf({ payload: text }) === 't1') ?? ''))).toEqual({
+      ...head,
+      error: { code: 'too-large', message: 'the answer cannot be sent: 5021 bytes, and b takes at most 2000' },
+    })
+    await outbox.published()
+  })
+
+  test('what the broker refuses is tried again now and then, and the rest goes on at once', async () => {
+    const { broker, add, said, advance, refuse, buffer, outbox } = start()
+    broker('on')
+    refuse((payload) => (payload.includes('"t1"') ? new LinkError('publish-refused', 'Not authorized') : undefined))
+    add(1)
+    add(2)
+    await advance(10)
+    add(3)
+    await advance(10)
+    expect(said()).toEqual(['t2', 't3'])
+    expect(buffer.owed()).toBe(3)
+    refuse(undefined)
+    await advance(20_000)
+    expect(said()).toContain('t1')
+    outbox.acknowledged(buffer.lastSeq())
+    await advance(60_000)
+    expect(buffer.owed()).toBe(0)
   })
 
   test('goes on when the wall clock is set back an hour', async () => {
