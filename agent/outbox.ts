@@ -93,6 +93,13 @@ export function createOutbox(options: Options): Outbox {
     wake()
   }
 
+  const forgets = createForgetfulness(buffer, clock)
+  function renew(): void {
+    log.error('the console has lost receipts that it had acknowledged (an old backup?): a new chain of receipts begins')
+    buffer.renew()
+    batches?.renewed()
+  }
+
   return {
     take(answer) {
       const topic = topicOf({ model: answer.model, task: answer.task ?? null })
@@ -115,6 +122,7 @@ export function createOutbox(options: Options): Outbox {
         log.warn({ upTo, lastSeq: buffer.lastSeq() }, 'an ack names a batch that was never made')
         return
       }
+      if (forgets(upTo)) return renew()
       batches?.acknowledged(upTo)
       commits.acknowledge(upTo)
     },
@@ -128,6 +136,31 @@ export function createOutbox(options: Options): Outbox {
       results.close()
       batches?.close()
     },
+  }
+}
+
+/** An ack that names less than what is gone here may be late; for this long nothing better must have come. */
+const LATE_ACK_MS = 60_000
+
+/**
+ * True once the console is known to lack batches that it had acknowledged and that are not sent any more: it waits for them, and
+ * would take nothing that comes after them, for ever.
+ */
+function createForgetfulness(buffer: Pick<Buffer, 'nextBatch'>, clock: Pick<Clock, 'elapsed'>) {
+  let best = 0
+  let since: number | undefined
+  return (upTo: number): boolean => {
+    const gone = (buffer.nextBatch(0)?.seq ?? 1) - 1
+    if (upTo >= Math.max(best, gone)) {
+      best = upTo
+      since = undefined
+      return false
+    }
+    since ??= clock.elapsed()
+    if (clock.elapsed() - since < LATE_ACK_MS) return false
+    best = 0
+    since = undefined
+    return true
   }
 }
 

@@ -25,7 +25,7 @@ export interface Intake {
 interface Options {
   readonly root: string
   readonly payloadBytes: number
-  readonly chain: string
+  readonly chain: () => string
   readonly models: Pick<Serving, 'find' | 'names' | 'fault'>
   readonly work: Pick<Work, 'offer' | 'has'>
   readonly answers: Pick<Answers, 'refused'>
@@ -97,7 +97,7 @@ export function createIntake(options: Options): Intake {
     const ack = AckMessage.safeParse(jsonOf(payload))
     if (!ack.success) complain('ack', text, 'not an ack {chain, upTo}')
     // An ack of another chain speaks about a file that was set aside.
-    else if (ack.data.chain === chain) outbox.acknowledged(ack.data.upTo)
+    else if (ack.data.chain === chain()) outbox.acknowledged(ack.data.upTo)
   }
 
   return {

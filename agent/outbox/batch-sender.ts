@@ -18,6 +18,8 @@ export interface BatchSender {
   /** Everything not acknowledged goes out again, oldest first. */
   restart(): void
   acknowledged(upTo: number): void
+  /** Another chain: its batches are numbered from 1. */
+  renewed(): void
   close(): void
 }
 
@@ -96,6 +98,10 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
       acked = Math.max(acked, upTo)
       for (const seq of flights.keys()) if (seq <= upTo) flights.delete(seq)
       pump()
+    },
+    renewed() {
+      acked = 0
+      restart()
     },
     close: () => stopTick?.(),
   }

@@ -125,6 +125,10 @@ function prepareWrites(db: Database.Database) {
     dropBatches: db.prepare<{ upTo: number }, Dropped>(
       'DELETE FROM batches WHERE seq <= :upTo RETURNING octet_length(jws) AS bytes, items, last_row AS lastRow',
     ),
+    dropAllBatches: db.prepare('DELETE FROM batches'),
+    beginChain: db.prepare<{ chain: string; hash: string }>(
+      'UPDATE file SET chain = :chain, last_seq = 0, last_hash = :hash',
+    ),
     settleRow: db.prepare<{ seq: number; at: number }, Settled>(
       `UPDATE results SET settled_at = :at
        WHERE seq = :seq AND settled_at IS NULL AND item IS NULL AND remembered = 1 RETURNING kind, bytes`,
@@ -158,8 +162,13 @@ function prepareWrites(db: Database.Database) {
 }
 
 export function prepareStatements(db: Database.Database) {
-  const totals = db.prepare<[], Totals>(TOTALS).get()
-  if (totals === undefined) throw new Error('buffer.db has no file row')
+  const counted = db.prepare<[], Totals>(TOTALS)
+  /** All of the file is read: at open, and when a new chain begins. */
+  function totals(): Totals {
+    const found = counted.get()
+    if (found === undefined) throw new Error('buffer.db has no file row')
+    return found
+  }
   return { totals, ...prepareReads(db), ...prepareWrites(db) }
 }
 export type Statements = ReturnType<typeof prepareStatements>

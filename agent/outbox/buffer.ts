@@ -1,7 +1,8 @@
 // The board's memory of what it owes: answers and receipts, in one SQLite file. Everything is written by `write`, one
 // transaction for many changes, because on an SD card the commit is what costs.
-import type { KeyObject } from 'node:crypto'
+import { type KeyObject, randomUUID } from 'node:crypto'
 import type { Runtime } from '../../broker/protocol/messages.ts'
+import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
 import { type BufferError, damageOf, openBufferFile, unwritable } from './buffer-file.ts'
 import { prepareStatements, type StoredBatch, type StoredRow } from './buffer-statements.ts'
 import { applyChanges, type Changes, type Written } from './buffer-write.ts'
@@ -9,7 +10,8 @@ import { createPoisonTable, type PoisonTable } from './poison.ts'
 import type { SetAside } from './set-aside.ts'
 
 export interface Buffer {
-  readonly chain: string
+  /** The name of this board's chain of batches. */
+  chain(): string
   /** The last link of the chain: 0 before the first batch. */
   lastSeq(): number
   readonly setAside: SetAside | undefined
@@ -37,6 +39,8 @@ export interface Buffer {
   bytes(): number
   /** True while what must be kept fills the cap: no more work should be taken. */
   full(): boolean
+  /** A new chain begins: what is in a batch and was not acknowledged will be in one of it. */
+  renew(): void
   /** There is nothing to do: the write-ahead log is copied into the file and emptied, if that is worth it. */
   rest(): void
   close(): void
@@ -58,10 +62,10 @@ const WORTH_COPYING = 32
 
 /** Opens or makes the file. A damaged one is set aside (`setAside`); BufferError when it is newer, in use or cannot be written. */
 export function openBuffer(options: BufferOptions): Buffer {
-  const { db, chain, setAside } = openBufferFile(options.file, options.device, options.now, options.capBytes)
+  const { db, setAside, ...file } = openBufferFile(options.file, options.device, options.now, options.capBytes)
   const sql = prepareStatements(db)
-  const pen = { ...options, chain, sql }
-  let totals = sql.totals
+  const pen = { ...options, chain: file.chain, sql }
+  let totals = sql.totals()
   let full = totals.bytes > options.capBytes
   const transact = db.transaction((changes: Changes) => {
     const next = { ...totals }
@@ -80,8 +84,12 @@ export function openBuffer(options: BufferOptions): Buffer {
     }
   }
   const poison = createPoisonTable(db)
+  const beginChain = db.transaction((chain: string) => {
+    sql.dropAllBatches.run()
+    sql.beginChain.run({ chain, hash: FIRST_PREV })
+  })
   return {
-    chain,
+    chain: () => pen.chain,
     setAside,
     poison: { ...poison, put: guarded(poison.put), forget: guarded(poison.forget) },
     lastSeq: () => totals.lastSeq,
@@ -114,6 +122,12 @@ export function openBuffer(options: BufferOptions): Buffer {
     uncut: () => totals.uncut,
     bytes: () => totals.bytes,
     full: () => full,
+    renew: guarded(() => {
+      const chain = randomUUID()
+      beginChain.immediate(chain)
+      pen.chain = chain
+      totals = sql.totals()
+    }),
     rest: guarded(() => {
       if (writesInLog < WORTH_COPYING) return
       db.pragma('wal_checkpoint(TRUNCATE)')

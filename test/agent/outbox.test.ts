@@ -366,6 +366,36 @@ describe('the outbox', () => {
     expect(buffer.owed()).toBe(2)
   })
 
+  test('begins a new chain when the console, for a minute, names less than it had acknowledged', async () => {
+    const { broker, add, said, advance, outbox, buffer } = start()
+    broker('on')
+    for (const n of [1, 2, 3]) {
+      add(n)
+      await advance(1_000)
+    }
+    outbox.acknowledged(2)
+    await advance(100)
+    const chain = buffer.chain()
+    said()
+    // From a backup of when it had one batch.
+    outbox.acknowledged(1)
+    await advance(30_000)
+    outbox.acknowledged(1)
+    expect(buffer.chain(), 'a late ack means nothing').toBe(chain)
+    await advance(30_000)
+    outbox.acknowledged(1)
+    expect(buffer.chain()).not.toBe(chain)
+    said()
+    add(4)
+    await advance(1_000)
+    expect(said()).toEqual(['t4', 't3', '#1'])
+    outbox.acknowledged(buffer.lastSeq())
+    await advance(1_000)
+    outbox.acknowledged(buffer.lastSeq())
+    await advance(60_000)
+    expect(buffer.owed()).toBe(0)
+  })
+
   test('tells when everything is published', async () => {
     const { broker, add, advance, outbox, pending } = start()
     broker('silent')
