@@ -7,6 +7,8 @@ import { becomeLean } from './lean.ts'
 import { openDataFolder } from './private-file.ts'
 
 const BAD_START = 2
+/** EX_TEMPFAIL of sysexits.h: what was out of reach may be in reach later. Installers and the first boot try again on it. */
+const TRY_AGAIN = 75
 /** Only when something hangs: whoever stops a board does not wait longer. */
 const FORCED_EXIT_MS = 5_000
 
@@ -60,14 +62,14 @@ async function explained(work: () => Promise<void>): Promise<void> {
     if (!(error instanceof Error) || !EXPLAINED.has(error.name)) throw error
     console.error(error.message)
     // Not exitCode: a link or an inference process may be open already and would keep this one alive.
-    process.exit(BAD_START)
+    process.exit('code' in error && error.code === 'unreachable' ? TRY_AGAIN : BAD_START)
   }
 }
 
 const enrollArgs = {
   ...common,
   console: { type: 'string', required: true, description: 'http(s) address of the console' },
-  token: { type: 'string', required: true, description: 'Enrolment token from the console' },
+  token: { type: 'string', description: 'Enrolment token from the console (else the variable BRAMBLE_TOKEN)' },
 } satisfies ArgsDef
 
 const enroll = defineCommand({
@@ -76,6 +78,9 @@ const enroll = defineCommand({
   run: ({ args }) =>
     explained(async () => {
       const config = known(args, enrollArgs)
+      // Not among the arguments where it matters: those of a process can be read by every user of the board.
+      const token = args.token ?? process.env['BRAMBLE_TOKEN']
+      if (!token) throw new ConfigError(['--token: is missing; the console shows one, and BRAMBLE_TOKEN may hold it'])
       const [{ openIdentity }, { createConsole }, { writeCredential }] = await Promise.all([
         import('./membership/identity.ts'),
         import('./membership/enroll.ts'),
@@ -83,7 +88,7 @@ const enroll = defineCommand({
       ])
       openDataFolder(config.data)
       const identity = openIdentity(config.data)
-      const credential = await createConsole({ url: args.console, identity, now: Date.now }).enrol(args.token)
+      const credential = await createConsole({ url: args.console, identity, now: Date.now }).enrol(token)
       writeCredential(config.data, credential)
       console.log(
         `enrolled as ${credential.name} (${credential.device}); start it with: bramble-agent run --data ${config.data}`,

@@ -2,13 +2,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import type { HostSettings } from './messages.ts'
 
-const PROGRAM = fileURLToPath(new URL('./host-process.ts', import.meta.url))
+/** A .ts file beside this one, or, in the package for boards, a .js file beside the bundle. */
+const PROGRAM = fileURLToPath(new URL(`./host-process${extname(import.meta.url)}`, import.meta.url))
 
 const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=128', '--expose-gc', '--no-warnings']
 

@@ -58,7 +58,7 @@ describe('the command line', () => {
       '--token',
       'a-token-of-some-length',
     )
-    expect(code).toBe(2)
+    expect(code).toBe(75)
     expect(said).toMatch(/cannot be reached \(ECONNREFUSED\)/)
   })
 

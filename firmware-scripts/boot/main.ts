@@ -1,0 +1,121 @@
+// Started by systemd at boot where there is a bramble.toml: as root, because the boot partition and the Wi-Fi are root's; what
+// talks to the console is a child under the agent's own user.
+import { spawn } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { applyEnrolment, type Board, type Enrolled } from './apply.ts'
+
+const HELP = `boot.js [--boot FOLDER] [--root FOLDER] [--agent PROGRAM]
+
+Takes bramble.toml from the boot partition: name, Wi-Fi, enrolment. Exit code 0: done, or a fault that only its owner can
+correct (bramble-status.txt says it); 75: to be tried again.
+  --boot    the boot partition (/boot/firmware, else /boot)
+  --root    where the system's files are written (/)
+  --agent   the command that enrols (bramble-agent)`
+
+/** EX_TEMPFAIL of sysexits.h, as `bramble-agent enroll` answers too. */
+const TRY_AGAIN = 75
+const COMMAND_MS = 60_000
+const NAME = 'bramble.toml'
+
+interface Ended {
+  readonly code: number | undefined
+  readonly out: string
+  readonly err: string
+}
+
+function runProgram(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: COMMAND_MS, env })
+    const said = { out: '', err: '' }
+    child.stdout.on('data', (chunk) => (said.out += String(chunk)))
+    child.stderr.on('data', (chunk) => (said.err += String(chunk)))
+    child.on('error', (error) => resolve({ ...said, code: undefined, err: error.message }))
+    child.on('close', (code) => resolve({ ...said, code: code ?? undefined }))
+  })
+}
+
+/** The same blocks: nothing is cut off before, and the bytes are on the card when this returns. */
+function overwrite(file: string, text: string): void {
+  const handle = openSync(file, 'r+')
+  try {
+    writeSync(handle, text, 0)
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** False: it is so already. */
+function replace(file: string, text: string, mode: number): boolean {
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) return false
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(`${file}.new`, text, { mode, flush: true })
+  renameSync(`${file}.new`, file)
+  return true
+}
+
+interface Places {
+  readonly boot: string
+  readonly root: string
+  readonly agent: string
+}
+
+function openBoard({ boot, root, agent }: Places): Board {
+  const hasFolder = (folder: string): boolean => existsSync(join(root, folder))
+  return {
+    readEnrolment: () => readFileSync(join(boot, NAME), 'utf8'),
+    overwriteEnrolment: (text) => overwrite(join(boot, NAME), text),
+    writeStatus(text) {
+      console.log(text.replaceAll('\r', ''))
+      writeFileSync(join(boot, 'bramble-status.txt'), text, { flush: true })
+    },
+    networkSystem() {
+      if (hasFolder('etc/NetworkManager')) return 'network-manager'
+      return hasFolder('etc/wpa_supplicant') ? 'wpa-supplicant' : undefined
+    },
+    writeFile: ({ path, mode, text }) => replace(join(root, path), text, mode),
+    async run({ program, args }) {
+      const { code, err } = await runProgram(program, args, process.env)
+      return code === 0 ? undefined : (err.trim().split('\n').at(-1) ?? `exit code ${code}`)
+    },
+    async enrol({ console: url, token }): Promise<Enrolled> {
+      // By the environment: the arguments of a process can be read by every user.
+      const env = { ...process.env, BRAMBLE_TOKEN: token }
+      const { code, out, err } = await runProgram(agent, ['enroll', '--console', url], env)
+      if (code === 0) return { outcome: 'done', says: out.trim().split(';', 1)[0] ?? '' }
+      const says = err.trim() || `${agent} ended with ${code ?? 'no exit code'}`
+      return { outcome: code === TRY_AGAIN || code === undefined ? 'later' : 'refused', says }
+    },
+  }
+}
+
+const folderOfBoot = (root: string): string =>
+  ['boot/firmware', 'boot'].map((folder) => join(root, folder)).find((folder) => existsSync(join(folder, NAME))) ??
+  join(root, 'boot')
+
+const { values } = parseArgs({
+  options: {
+    boot: { type: 'string' },
+    root: { type: 'string', default: '/' },
+    agent: { type: 'string', default: 'bramble-agent' },
+    help: { type: 'boolean', default: false },
+  },
+})
+if (values.help) console.log(HELP)
+else {
+  const boot = values.boot ?? folderOfBoot(values.root)
+  if (!existsSync(join(boot, NAME))) console.log(`there is no ${NAME} in ${boot}: nothing to do`)
+  else if ((await applyEnrolment(openBoard({ ...values, boot }))) === 'again') process.exitCode = TRY_AGAIN
+}

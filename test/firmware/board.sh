@@ -1,0 +1,52 @@
+#!/bin/bash
+# Runs inside the container of board.check.ts, where systemd is process 1: installs, enrols, answers, and leaves. One JSON file of facts.
+cd /opt/bramble || exit 1
+declare -A FACTS
+
+fact() { FACTS[$1]=$2; }
+# The exit code of a command; what it says goes to a log of its own.
+try() {
+  local name=$1 code=0
+  shift
+  "$@" >"$name.log" 2>&1 || code=$?
+  fact "$name" "$code"
+}
+state() { systemctl show bramble-agent.service --property "$1" --value; }
+
+# As a prepared card does it: the package finds bramble.toml on the boot partition.
+try install ./install.sh --deb agent.deb
+fact enrolledBy "$(head -n 1 /boot/firmware/bramble-status.txt | tr -d '\r')"
+fact toml "$(grep token /boot/firmware/bramble.toml | tr -d ' \r')"
+fact hostname "$(cat /etc/hostname)"
+fact active "$(state ActiveState)"
+fact status "$(state StatusText)"
+try task /usr/lib/bramble-agent/node task.mjs
+fact answer "$(cat task.log)"
+for process in /proc/[0-9]*; do
+  [ "$(stat -c %U "$process" 2>/dev/null)" = bramble-agent ] || continue
+  case $(tr '\0' ' ' <"$process/cmdline") in
+    *host-process.js*) fact hostKiB "$(awk '/^Rss:/ { print $2 }' "$process/smaps_rollup")" ;;
+    *main.js*run*) fact agentKiB "$(awk '/^Rss:/ { print $2 }' "$process/smaps_rollup")" ;;
+  esac
+done
+pid=$(state MainPID)
+try again ./install.sh --deb agent.deb
+fact samePid "$([ "$pid" = "$(state MainPID)" ] && echo yes || echo no)"
+# A crashed agent comes back.
+kill -KILL "$pid"
+for _ in $(seq 60); do
+  [ "$(state ActiveState)" = active ] && [ "$(state MainPID)" != "$pid" ] && break
+  sleep 1
+done
+fact afterKill "$(state ActiveState)"
+started=$(date +%s%N)
+systemctl stop bramble-agent.path bramble-agent.service
+fact stopMs $((($(date +%s%N) - started) / 1000000))
+fact stopResult "$(state Result)"
+try uninstall ./install.sh --uninstall
+fact keyKept "$([ -s /var/lib/bramble-agent/identity.key ] && echo yes || echo no)"
+try purge ./install.sh --uninstall --purge
+fact left "$(find / -xdev \( -path /proc -o -path /opt/bramble -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /boot \) -prune -o -iname '*bramble*' -print | tr '\n' ' ')"
+journalctl -b --no-pager -u 'bramble*' >journal.log
+
+for name in "${!FACTS[@]}"; do printf '%s=%s\n' "$name" "${FACTS[$name]//$'\n'/ }"; done >facts

@@ -1,0 +1,109 @@
+import { spawnSync } from 'node:child_process'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { bundle } from '../../firmware-scripts/deb/bundle.ts'
+import { machineOf } from '../../firmware-scripts/deb/elf.ts'
+
+const root = new URL('../..', import.meta.url).pathname
+const files = join(root, 'firmware-scripts/deb/files')
+const unit = readFileSync(join(files, 'bramble-agent.service'), 'utf8')
+const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined
+
+describe('the service', () => {
+  test.each([
+    'Type=notify',
+    'NotifyAccess=all',
+    'WatchdogSec=60',
+    'TimeoutStartSec=300',
+    'TimeoutStopSec=15',
+    'Restart=always',
+    'RestartSec=5',
+    'SupplementaryGroups=video',
+    'DeviceAllow=/dev/vcio rw',
+    'NoNewPrivileges=yes',
+    'ProtectSystem=strict',
+  ])('says %s', (line) => {
+    expect(unit.split('\n')).toContain(line)
+  })
+
+  test('allows what systemd-notify and V8 need, and shows ONNX Runtime the CPU', () => {
+    expect(unit).toMatch(/^RestrictAddressFamilies=.*\bAF_UNIX\b/m)
+    expect(unit).not.toMatch(/^(MemoryDenyWriteExecute|ProcSubset)=/m)
+  })
+
+  test.skipIf(!has('systemd-analyze'))('is understood by systemd, and little exposed', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'bramble-units-'))
+    for (const name of globSync('*.{service,path}', { cwd: files })) {
+      // The programs are not installed here; everything else is to be judged.
+      const text = readFileSync(join(files, name), 'utf8').replaceAll(/^ExecStart=\S+/gm, 'ExecStart=/bin/true')
+      writeFileSync(join(folder, name), text)
+      const { stdout, stderr } = spawnSync('systemd-analyze', ['verify', join(folder, name)], { encoding: 'utf8' })
+      expect(
+        (stdout + stderr).split('\n').filter((line) => line.includes('bramble')),
+        name,
+      ).toEqual([])
+    }
+    const { stdout } = spawnSync(
+      'systemd-analyze',
+      ['security', '--offline=true', '--no-pager', join(folder, 'bramble-agent.service')],
+      { encoding: 'utf8' },
+    )
+    rmSync(folder, { recursive: true })
+    const exposure = Number(/exposure level for .*: ([\d.]+)/.exec(stdout)?.[1])
+    expect(exposure).toBeLessThanOrEqual(2.5)
+  })
+})
+
+describe('the bundle', () => {
+  test('answers with the same digest as the sources', { timeout: 120_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'bramble-bundle-'))
+    await bundle(root, join(folder, 'agent'))
+    for (const name of ['models', 'node_modules']) symlinkSync(join(root, name), join(folder, name))
+    writeFileSync(join(folder, 'package.json'), '{"version":"1.2.3","type":"module"}')
+    mkdirSync(join(folder, 'home'))
+    const run = (main: string, ...args: string[]) =>
+      spawnSync(process.execPath, [main, ...args], {
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], HOME: join(folder, 'home'), BRAMBLE_DATA: join(folder, 'data') },
+      })
+    const main = join(folder, 'agent/main.js')
+    expect(run(main, '--version').stdout.trim()).toBe('1.2.3')
+    const frame = join(root, 'models/mobilenet-v1/golden/coffee.jpg')
+    const digests = [main, join(root, 'agent/main.ts')].map(
+      (program) => JSON.parse(run(program, 'infer', frame, '--model', 'mobilenet-v1', '--json').stdout).digest,
+    )
+    rmSync(folder, { recursive: true })
+    expect(digests[0]).toMatch(/^[0-9a-f]{64}$/)
+    expect(digests[0]).toBe(digests[1])
+  })
+})
+
+describe('native files', () => {
+  test.each([
+    ['amd64', readFileSync(join(root, 'node_modules/better-sqlite3/prebuilds/linux-x64.node'))],
+    ['arm64', readFileSync(join(root, 'node_modules/better-sqlite3/prebuilds/linux-arm64.node'))],
+    ['other', readFileSync(join(root, 'node_modules/better-sqlite3/prebuilds/darwin-arm64.node'))],
+    ['other', readFileSync(join(root, 'node_modules/better-sqlite3/prebuilds/win32-x64.node'))],
+    [undefined, Buffer.from('#!/bin/sh\n')],
+    [undefined, Buffer.alloc(0)],
+  ])('are told apart: %s', (machine, bytes) => {
+    expect(machineOf(bytes.subarray(0, 20))).toBe(machine)
+  })
+})
+
+describe('the scripts', () => {
+  const scripts = [
+    ...globSync('firmware-scripts/*.sh', { cwd: root }),
+    ...['bramble-agent', 'postinst', 'prerm', 'postrm'].map((name) => `firmware-scripts/deb/files/${name}`),
+  ]
+
+  test.skipIf(!has('shellcheck'))('are clean to shellcheck', () => {
+    expect(spawnSync('shellcheck', scripts, { cwd: root, encoding: 'utf8' }).stdout).toBe('')
+  })
+
+  test.each(scripts.filter((script) => script.endsWith('.sh')))('%s explains itself', (script) => {
+    expect(spawnSync('bash', [script, '--help'], { cwd: root }).status).toBe(0)
+  })
+})
