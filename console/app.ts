@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import { MAX_RELEASE_BYTES } from './registry/publishing.ts'
 import { type Env, refuse } from './routes/answers.ts'
 import { type BoardDesk, boardRoutes } from './routes/boards.ts'
+import { type ChainDesk, chainRoutes } from './routes/chain.ts'
 import { type CommandDesk, commandRoutes } from './routes/commands.ts'
 import { type DesiredDesk, desiredRoutes } from './routes/desired.ts'
 import { type DeviceDesk, deviceRoutes } from './routes/devices.ts'
@@ -17,10 +18,13 @@ import { type EventDesk, eventRoutes } from './routes/events.ts'
 import { type GuardOptions, limitRate, operatorOnly, requireBearer } from './routes/guard.ts'
 import { type ModelDesk, modelRoutes } from './routes/models.ts'
 import { type OverviewDesk, overviewRoutes } from './routes/overview.ts'
+import { type OwnerDesk, ownerRoutes, type WalletDesk, walletRoutes } from './routes/owners.ts'
 import { pageRoutes } from './routes/page.ts'
 import { type PayoutDesk, payoutRoutes } from './routes/payouts.ts'
 import { type PublicDesk, publicRoutes } from './routes/public.ts'
+import { type ReconcileDesk, reconcileRoutes } from './routes/reconcile.ts'
 import { type ReleaseDesk, releaseRoutes } from './routes/releases.ts'
+import { type RequesterDesk, requesterRoutes } from './routes/requesters.ts'
 import { ledgerRoutes, type RewardDesk, rewardRoutes } from './routes/rewards.ts'
 import { type TaskDesk, taskRoutes } from './routes/tasks.ts'
 
@@ -37,8 +41,13 @@ export interface AppOptions {
   readonly releases: ReleaseDesk
   readonly desired: DesiredDesk
   readonly rewards: RewardDesk
+  readonly reconcile: ReconcileDesk
   readonly payouts: PayoutDesk
   readonly enrollments: EnrollmentDesk
+  readonly chain: ChainDesk
+  readonly requesters: RequesterDesk
+  readonly owners: OwnerDesk
+  readonly wallets: WalletDesk
   readonly events: EventDesk
   /** Absolute folder of the built page. */
   readonly dist: string
@@ -90,6 +99,10 @@ function guards(app: OpenAPIHono<Env>, options: AppOptions): void {
     'ledger',
     'payouts',
     'enrollments',
+    'chain',
+    'requesters',
+    'owners',
+    'wallets',
     'events',
     'fleet',
     'publishers',
@@ -126,9 +139,14 @@ const routes = (app: OpenAPIHono<Env>, options: AppOptions) =>
     .route('/api', desiredRoutes(options.desired))
     .route('/boards', boardRoutes(options.boards))
     .route('/api/rewards', rewardRoutes(options.rewards))
+    .route('/api/rewards', reconcileRoutes(options.reconcile))
     .route('/api/ledger', ledgerRoutes(options.rewards))
     .route('/api/payouts', payoutRoutes(options.payouts))
     .route('/api/enrollments', enrollmentRoutes(options.enrollments))
+    .route('/api/chain', chainRoutes(options.chain))
+    .route('/api/requesters', requesterRoutes(options.requesters))
+    .route('/api/owners', ownerRoutes(options.owners))
+    .route('/api/wallets', walletRoutes(options.wallets))
     .route('/api/events', eventRoutes(options.events))
 
 export function createApp(options: AppOptions) {

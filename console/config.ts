@@ -28,6 +28,8 @@ const Settings = z
     cluster: z.enum(['local', 'devnet', 'mainnet-beta']).default('local'),
     rpcUrl: HttpUrl.optional(),
     treasuryKey: z.string().min(1).optional(),
+    /** Pays fees and rents; absent: the treasury does. */
+    feePayerKey: z.string().min(1).optional(),
     mint: z.string().min(32).max(44).optional(),
     /** Where the first owner is paid. */
     wallet: z.string().min(32).max(44).optional(),
@@ -35,6 +37,12 @@ const Settings = z
     settleEveryS: Whole(1, 30 * 86_400).optional(),
     /** Owners with less stay payable until they have more: below it a transaction costs more than it brings. */
     minimumPayoutUnits: z.coerce.bigint('must be a whole number of base units').positive().optional(),
+    /** Withheld once, from the payout that makes a wallet's token account; 0: the operator bears its rent. */
+    accountFeeUnits: z.coerce.bigint('must be a whole number of base units').nonnegative().default(0n),
+    /** The account that keeps a batch from being paid twice is given up so long after it is final. */
+    markerDays: Whole(1, 3_650).default(30),
+    /** Smaller deposits wait until their sum reaches it. */
+    minimumDepositUnits: z.coerce.bigint('must be a whole number of base units').positive().default(10_000n),
     feeBps: Whole(0, 5_000).default(500),
     royaltyBps: Whole(0, 5_000).default(500),
     frameBytes: Whole(1_024, 64 * 1024 * 1024).default(1024 * 1024),
@@ -67,11 +75,15 @@ export const SETTING_NAMES = {
   cluster: ['--cluster', 'BRAMBLE_CLUSTER'],
   rpcUrl: ['--rpc-url', 'BRAMBLE_RPC_URL'],
   treasuryKey: ['--treasury-key', 'BRAMBLE_TREASURY_KEY'],
+  feePayerKey: ['--fee-payer-key', 'BRAMBLE_FEE_PAYER_KEY'],
   mint: ['--mint', 'BRAMBLE_MINT'],
   wallet: ['--wallet', 'BRAMBLE_WALLET'],
   holdS: ['--hold-s', 'BRAMBLE_HOLD_S'],
   settleEveryS: ['--settle-every-s', 'BRAMBLE_SETTLE_EVERY_S'],
   minimumPayoutUnits: ['', 'BRAMBLE_MINIMUM_PAYOUT_UNITS'],
+  accountFeeUnits: ['', 'BRAMBLE_ACCOUNT_FEE_UNITS'],
+  markerDays: ['', 'BRAMBLE_MARKER_DAYS'],
+  minimumDepositUnits: ['', 'BRAMBLE_MINIMUM_DEPOSIT_UNITS'],
   feeBps: ['', 'BRAMBLE_FEE_BPS'],
   royaltyBps: ['', 'BRAMBLE_ROYALTY_BPS'],
   frameBytes: ['', 'BRAMBLE_FRAME_BYTES'],

@@ -51,6 +51,7 @@ const chain = {
   cluster: { type: 'string', description: 'local, devnet or mainnet-beta (local)' },
   'rpc-url': { type: 'string', description: 'Solana RPC of that cluster' },
   'treasury-key': { type: 'string', description: 'Solana CLI key file of the treasury' },
+  'fee-payer-key': { type: 'string', description: 'Solana CLI key file that pays fees and rents (the treasury)' },
   mint: { type: 'string', description: 'Mint address of the token that is paid' },
 } satisfies ArgsDef
 
@@ -165,7 +166,11 @@ await runMain(
       up: upCommand,
       console: consoleCommand,
       broker: async () => (await import('../broker/main.ts')).brokerCommand,
+      chain: async () => (await import('./up/chain-command.ts')).chainCommand,
       models: async () => (await import('./up/models-command.ts')).modelsCommand,
+      owners: async () => (await import('./up/owners-command.ts')).ownersCommand,
+      requesters: async () => (await import('./up/requesters-command.ts')).requestersCommand,
+      rewards: async () => (await import('./up/rewards-command.ts')).rewardsCommand,
       ledger: defineCommand({
         meta: { name: 'ledger', description: 'The money.' },
         subCommands: { check: checkCommand },

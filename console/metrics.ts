@@ -87,7 +87,7 @@ export function createMetrics(sources: MetricSources) {
     'reason',
     async () => (await overview()).tasks.droppedToday,
   )
-  gauges('bramble_payouts', 'Payouts by state', 'state', sources.payouts)
+  gauges('bramble_payouts', 'Payout batches (transactions) by state', 'state', sources.payouts)
   gauges('bramble_receipts', 'Receipts by state', 'state', sources.receipts)
   gauge('bramble_treasury_coverage', 'Treasury balance over liabilities', sources.coverage)
   counters(

@@ -1,147 +1,112 @@
 // Proves from the rows that the money adds up, by several independent ways of counting; any of them can fail.
-import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Database } from '../store/schema.ts'
 import type { PayoutState } from '../store/states.ts'
 import { ACCOUNT_KINDS, type AccountKind, accounts, kindOf } from './accounts.ts'
+import { addUp, type Books, heldByFlows, readBooks } from './books.ts'
+import { commitmentFaults } from './commitments.ts'
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
 
 /** The shape of routes/shapes.ts LedgerCheck. */
 export interface LedgerReport {
   readonly ok: boolean
-  readonly checks: { name: string; ok: boolean; detail: string }[]
+  readonly checks: Check[]
 }
 
 type Sums = ReadonlyMap<string, bigint>
-type Trx = Transaction<Database>
-
-/** What the checks compare, read in one snapshot. */
-interface Books {
-  readonly balances: Sums
-  readonly moved: Sums
-  readonly owedByTasks: Sums
-  readonly creditedReceipts: Sums
-  readonly earned: Sums
-  readonly heldBack: Sums
-  readonly inPayout: Sums
-  readonly paidOut: Sums
-  readonly deposited: bigint
-  readonly paidTwice: readonly string[]
-}
-
-async function sums(trx: Trx, query: RawBuilder<{ account: string; sum_units: bigint | null }>): Promise<Sums> {
-  const { rows } = await query.execute(trx)
-  return new Map(rows.map((row) => [row.account, row.sum_units ?? 0n]))
-}
-
-const balances = (trx: Trx) => sums(trx, sql`select id as account, balance_units as sum_units from accounts`)
-
-/** What the transfers say each account holds. Added up per pair first: pairs are few, transfers may be millions. */
-const moved = (trx: Trx) =>
-  sums(
-    trx,
-    sql`
-      with pairs as (
-        select from_account, to_account, sum(amount_units) as amount from transfers group by from_account, to_account
-      )
-      select account, sum(amount) as sum_units from (
-        select to_account as account, amount from pairs union all select from_account, -amount from pairs
-      ) as both_sides group by account`,
-  )
-
-const owedByTasks = (trx: Trx) =>
-  sums(
-    trx,
-    sql`select 'reserved:' || requester_id as account, sum(price_units) as sum_units
-      from tasks where settled_at is null and price_units > 0 group by requester_id`,
-  )
-
-const creditedReceipts = (trx: Trx, onlyInHold: boolean) =>
-  sums(
-    trx,
-    sql`select 'pending:' || owner_id as account, sum(amount_units) as sum_units from receipts
-      where state = 'credited' and amount_units > 0 and (epoch_id is null or ${onlyInHold ? 0 : 1} = 1)
-      group by owner_id`,
-  )
-
-const earned = (trx: Trx) =>
-  sums(
-    trx,
-    sql`select to_account as account, sum(amount_units) as sum_units
-      from transfers where kind = 'earn' group by to_account`,
-  )
-
-const payouts = (trx: Trx, account: 'in-payout' | 'paid', states: readonly PayoutState[]) =>
-  sums(
-    trx,
-    sql`select ${account} || ':' || owner_id as account, sum(amount_units) as sum_units
-      from payouts where state in (${sql.join(states)}) group by owner_id`,
-  )
-
-async function deposited(trx: Trx): Promise<bigint> {
-  const net = await sums(
-    trx,
-    sql`select kind as account, sum(amount_units) as sum_units
-      from transfers where kind in ('deposit', 'withdraw') group by kind`,
-  )
-  return (net.get('deposit') ?? 0n) - (net.get('withdraw') ?? 0n)
-}
-
-async function paidTwice(trx: Trx): Promise<string[]> {
-  const { rows } = await sql<{ task: string }>`
-    select task_id as task from receipts where state = 'credited' and amount_units > 0 group by task_id having count(*) > 1
-    union select ref from transfers where kind = 'earn' group by ref having count(*) > 1`.execute(trx)
-  return rows.map((row) => row.task)
-}
-
-const OPEN_PAYOUTS: readonly PayoutState[] = ['planned', 'signed', 'sent', 'confirmed', 'expired']
-
-const readBooks = async (trx: Trx): Promise<Books> => ({
-  balances: await balances(trx),
-  moved: await moved(trx),
-  owedByTasks: await owedByTasks(trx),
-  creditedReceipts: await creditedReceipts(trx, false),
-  heldBack: await creditedReceipts(trx, true),
-  earned: await earned(trx),
-  inPayout: await payouts(trx, 'in-payout', OPEN_PAYOUTS),
-  paidOut: await payouts(trx, 'paid', ['finalized']),
-  deposited: await deposited(trx),
-  paidTwice: await paidTwice(trx),
-})
 
 const ofKind = (all: Sums, kind: AccountKind): Sums => new Map([...all].filter(([account]) => kindOf(account) === kind))
 
 const total = (all: Sums): bigint => [...all.values()].reduce((sum, amount) => sum + amount, 0n)
 
-/** The same sum in every account of either side; the first difference is named. */
-function same(name: string, left: Sums, right: Sums, good: string): LedgerReport['checks'][number] {
+/** The same sum under every name of either side; the first difference is named. */
+function same(name: string, left: Sums, right: Sums, good: string, each = 'account(s)'): Check {
   for (const account of new Set([...left.keys(), ...right.keys()])) {
     const [a, b] = [left.get(account) ?? 0n, right.get(account) ?? 0n]
     if (a !== b) return { name, ok: false, detail: `${account}: ${a} against ${b}, a difference of ${a - b}` }
   }
-  return { name, ok: true, detail: `${good}: ${total(left)} in ${left.size} account(s)` }
+  return { name, ok: true, detail: `${good}: ${total(left)} in ${left.size} ${each}` }
 }
 
-function balanced({ balances: held, deposited: deposits }: Books): LedgerReport['checks'][number] {
-  const kinds = ACCOUNT_KINDS.filter((kind) => kind !== 'outside')
-  const parts = kinds.map((kind) => `${kind} ${total(ofKind(held, kind))}`).join(' + ')
-  const inside = kinds.reduce((sum, kind) => sum + total(ofKind(held, kind)), 0n)
-  const outside = held.get(accounts.outside) ?? 0n
-  const ok = deposits === inside && inside + outside === 0n
-  return { name: 'deposits are all accounted for', ok, detail: `deposits ${deposits} ${ok ? '=' : '≠'} ${parts}` }
+const none = (name: string, found: readonly string[], bad: string, good: string): Check => ({
+  name,
+  ok: found.length === 0,
+  detail: found.length === 0 ? good : `${found.length} ${bad}, among them ${found[0]}`,
+})
+
+/** The kinds that bring money in from outside; nothing ever goes back there. */
+const ENTRIES = ['deposit', 'grant', 'adopted'] as const
+
+function balanced({ balances, flows }: Books): Check {
+  const inside = ACCOUNT_KINDS.filter((kind) => kind !== 'outside').map((kind) => [
+    kind,
+    total(ofKind(balances, kind)),
+  ]) as [AccountKind, bigint][]
+  const held = inside.reduce((sum, [, amount]) => sum + amount, 0n)
+  const entered = ENTRIES.map((kind) => addUp(flows, (flow) => (flow.kind === kind ? accounts.outside : undefined)))
+  const [deposits = 0n, grants = 0n, adopted = 0n] = entered.map(total)
+  const sum = deposits + grants + adopted
+  const ok = sum === held && sum + (balances.get(accounts.outside) ?? 0n) === 0n
+  const left = `deposits ${deposits} + grants ${grants} + adopted ${adopted}`
+  const right = inside.map(([kind, amount]) => `${kind} ${amount}`).join(' + ')
+  return { name: 'what came in is all accounted for', ok, detail: `${left} ${ok ? '=' : '≠'} ${right}` }
 }
 
-function notOverdrawn({ balances: held }: Books): LedgerReport['checks'][number] {
-  const name = 'no account is overdrawn'
-  const overdrawn = [...held].find(([account, balance]) => balance < 0n && account !== accounts.outside)
-  return overdrawn
-    ? { name, ok: false, detail: `${overdrawn[0]} holds ${overdrawn[1]}` }
-    : { name, ok: true, detail: `${held.size} account(s)` }
+/** Whatever crosses the border of the ledger does so as one of the entries, into the account that it is for. */
+function enteredRightly({ flows }: Books): Check {
+  const target = { deposit: 'budget', grant: 'budget', adopted: 'paid' } as const
+  const isRight = ({ kind, from, to }: Books['flows'][number]): boolean => {
+    const entry = ENTRIES.find((name) => name === kind)
+    if (entry === undefined) return from !== accounts.outside && to !== accounts.outside
+    return from === accounts.outside && kindOf(to) === target[entry]
+  }
+  const wrong = flows.filter((flow) => !isRight(flow)).map(({ kind, from, to }) => `${kind} from ${from} to ${to}`)
+  return none('money enters where it may, and none leaves', wrong, 'kind(s) of transfer', 'every entry is to a budget')
 }
 
-function onceOnly({ paidTwice: twice }: Books): LedgerReport['checks'][number] {
-  const name = 'no task is paid twice'
-  return twice.length > 0
-    ? { name, ok: false, detail: `${twice.length} task(s), among them ${twice[0]}` }
-    : { name, ok: true, detail: 'every task has at most one paid receipt' }
+const notOverdrawn = ({ balances }: Books): Check =>
+  none(
+    'no account is overdrawn',
+    [...balances].flatMap(([id, held]) => (held < 0n && id !== accounts.outside ? [`${id}, which holds ${held}`] : [])),
+    'account(s)',
+    `${balances.size} account(s)`,
+  )
+
+/** Tasks under way, answers whose receipt is to come, and receipts in doubt: together all that is reserved. */
+function reserved({ balances, owed }: Books): Check {
+  const tasks = addUp(owed, ({ requester }) => accounts.reserved(requester))
+  const inDoubt = owed.reduce((sum, row) => sum + row.held_units, 0n)
+  const why = inDoubt === 0n ? 'reserved' : `${inDoubt} for receipts held back until the operator decides; reserved`
+  return same('reserved money belongs to tasks', ofKind(balances, 'reserved'), tasks, why)
+}
+
+function earnings({ flows, earned }: Books): Check {
+  const moved = addUp(flows, ({ kind, to }) => (kind === 'earn' ? (to as `pending:${string}`) : undefined))
+  const receipts = addUp(earned, ({ owner }) => accounts.pending(owner))
+  return same('earnings equal credited receipts', moved, receipts, 'earned')
+}
+
+function pending({ balances, earned }: Books): Check {
+  const inHold = addUp(earned, ({ owner, epoch }) => (epoch === null ? accounts.pending(owner) : undefined))
+  return same('pending money belongs to receipts in the hold', ofKind(balances, 'pending'), inHold, 'pending')
+}
+
+function matured({ matured: moved, earned }: Books): Check {
+  const receipts = addUp(earned, ({ epoch }) => (epoch === null ? undefined : `epoch:${epoch}`))
+  return same('each epoch made payable what its receipts say', moved, receipts, 'made payable', 'epoch(s)')
+}
+
+function inPayouts(name: string, { balances, paying }: Books, kind: 'in-payout' | 'paid', good: string): Check {
+  const isIn = (state: PayoutState): boolean =>
+    kind === 'paid' ? state === 'finalized' : state !== 'finalized' && state !== 'failed'
+  const account = kind === 'paid' ? accounts.paid : accounts.inPayout
+  const lines = addUp(paying, ({ payee, state }) => (isIn(state) ? account(payee) : undefined))
+  return same(name, ofKind(balances, kind), lines, good)
 }
 
 /** Money owed to others. What is in a payout may have left the treasury already, so it is no claim on what is there. */
@@ -151,8 +116,8 @@ const liabilitiesOf = (held: Sums): bigint =>
     0n,
   )
 
-function covered({ balances: held }: Books, treasury: bigint): LedgerReport['checks'][number] {
-  const liabilities = liabilitiesOf(held)
+function covered({ balances }: Books, treasury: bigint): Check {
+  const liabilities = liabilitiesOf(balances)
   const detail = `the treasury holds ${treasury}, ${liabilities} are owed`
   return { name: 'the treasury covers what is owed', ok: treasury >= liabilities, detail }
 }
@@ -160,20 +125,33 @@ function covered({ balances: held }: Books, treasury: bigint): LedgerReport['che
 /** `treasuryBalance`: base units on chain, when it could be read. */
 export async function checkLedger(
   db: Kysely<Database>,
-  { treasuryBalance }: { readonly treasuryBalance?: bigint } = {},
+  { treasuryBalance }: { readonly treasuryBalance?: bigint | undefined } = {},
 ): Promise<LedgerReport> {
-  const books = await db.transaction().execute(readBooks)
-  const kind = (name: AccountKind): Sums => ofKind(books.balances, name)
+  const books = await readBooks(db)
+  // A closed epoch changes no more, so it may be read after the snapshot.
+  const tampered = await commitmentFaults(db, books.closed)
+  const once = 'every task has at most one paid receipt'
+  const kept = 'every held receipt has its price reserved'
   const checks = [
-    same('balances equal their transfers', books.balances, books.moved, 'recomputed'),
+    same('balances equal their transfers', books.balances, heldByFlows(books.flows), 'recomputed'),
     balanced(books),
+    enteredRightly(books),
+    none('deposits are credited once and in full', books.uncredited, 'deposit(s) not credited', 'every one as it came'),
     notOverdrawn(books),
-    same('reserved money belongs to tasks', kind('reserved'), books.owedByTasks, 'reserved'),
-    same('earnings equal credited receipts', books.earned, books.creditedReceipts, 'earned'),
-    same('pending money belongs to receipts in the hold', kind('pending'), books.heldBack, 'pending'),
-    onceOnly(books),
-    same('money in payout belongs to open payouts', kind('in-payout'), books.inPayout, 'in payout'),
-    same('paid money belongs to finalized payouts', kind('paid'), books.paidOut, 'paid'),
+    reserved(books),
+    none('held receipts keep their price', books.bereft, 'task(s) whose price is gone', kept),
+    earnings(books),
+    pending(books),
+    matured(books),
+    none(
+      'epochs hold the receipts that they committed to',
+      tampered,
+      'epoch(s)',
+      `${books.closed.length} closed epoch(s)`,
+    ),
+    none('no task is paid twice', books.paidTwice, 'task(s)', once),
+    inPayouts('money in payout belongs to open payouts', books, 'in-payout', 'in payout'),
+    inPayouts('paid money belongs to finalized payouts', books, 'paid', 'paid'),
     ...(treasuryBalance === undefined ? [] : [covered(books, treasuryBalance)]),
   ]
   return { ok: checks.every((check) => check.ok), checks }

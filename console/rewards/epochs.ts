@@ -1,8 +1,11 @@
-// Epochs: closing one makes what has left the hold payable, in one sum per owner.
+// Epochs: closing one makes what has left the hold payable, in one sum per owner, and commits to the receipts of it.
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../store/schema.ts'
 import { accounts } from './accounts.ts'
+import { commitEpochs } from './commitments.ts'
 import { post, type Transfer } from './ledger.ts'
+
+export { newestHead } from './commitments.ts'
 
 export interface ClosedEpoch {
   readonly epoch: number
@@ -61,6 +64,7 @@ export async function closeEpoch(trx: Kysely<Database>, now: number): Promise<Cl
     ),
   )
   await trx.updateTable('epochs').set({ closed_at: now }).where('id', '=', epoch).execute()
+  await commitEpochs(trx)
   await openEpoch(trx, now)
   return { epoch, owners }
 }

@@ -5,8 +5,10 @@ import type { Database } from '../store/schema.ts'
 import { type AccountId, kindOf } from './accounts.ts'
 
 export type TransferKind =
+  /** outside → budget: what the chain brought. */
   | 'deposit'
-  | 'withdraw'
+  /** outside → budget: what the operator puts in without a deposit. */
+  | 'grant'
   | 'reserve'
   | 'release'
   | 'earn'
@@ -16,6 +18,10 @@ export type TransferKind =
   | 'payout'
   | 'paid'
   | 'payout-failed'
+  /** outside → paid: found on the chain and not here, beyond what was payable here. */
+  | 'adopted'
+  /** payable → operator's fees: the rent of a wallet's token account, withheld once. */
+  | 'account-fee'
 
 export interface Transfer {
   readonly kind: TransferKind

@@ -41,6 +41,13 @@ export function refusals<S extends Refusal>(...statuses: readonly S[]): RefusalR
 export const refuse = <S extends Refusal | 500>(c: Context, status: S, code: string, message: string) =>
   c.json({ error: { code, message } }, status)
 
+/** What a desk could not do, and why. */
+export interface Refused {
+  readonly refused: { readonly status: 400 | 404 | 409; readonly code: string; readonly message: string }
+}
+
+export const no = (c: Context, { refused: { status, code, message } }: Refused) => refuse(c, status, code, message)
+
 /** A router whose bad requests are answered with one sentence naming the field. */
 export const createRouter = () =>
   new OpenAPIHono<Env>({

@@ -1,6 +1,7 @@
 // /api/payouts: every payout with its attempts and its transaction; POST settles now.
 import { createRoute, z } from '@hono/zod-openapi'
 import { createRouter, json, refusals, refuse } from './answers.ts'
+import { TransactionView } from './chain.ts'
 import { PayoutView } from './shapes.ts'
 
 export const PayoutDetail = z.object({
@@ -14,8 +15,8 @@ export const PayoutDetail = z.object({
       signedAt: z.iso.datetime(),
     }),
   ),
-  /** The transaction as the chain tells it (getTransaction); absent while the chain does not know it. */
-  transaction: z.record(z.string(), z.unknown()).optional(),
+  /** Absent while the chain does not know it. */
+  transaction: TransactionView.optional(),
 })
 export type PayoutDetail = z.infer<typeof PayoutDetail>
 

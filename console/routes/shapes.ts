@@ -254,12 +254,18 @@ export const ModelView = z.object({
 })
 export type ModelView = z.infer<typeof ModelView>
 
+/** One line of a batch: what one payee gets in one transaction. */
 export const PayoutView = z.object({
   id: z.string(),
+  /** The batch it is paid in; all payouts of a batch share state, memo and signature. */
+  batch: z.string(),
   epoch: z.int(),
+  /** Whom it is for; the id of a requester or publisher begins with `requester/` or `publisher/`. */
   owner: Ref,
   wallet: z.string(),
   amount: Units,
+  /** Paid by the operator for the wallet's new token account; 0 where it had one. */
+  rentLamports: z.int(),
   state: z.enum(['planned', 'signed', 'sent', 'confirmed', 'expired', 'finalized', 'failed']),
   signature: z.string().optional(),
   memo: z.string(),
@@ -267,6 +273,8 @@ export const PayoutView = z.object({
   createdAt: At,
   updatedAt: At,
   failure: z.string().optional(),
+  /** When it was found on the chain and not in this database, which came from a backup. */
+  adoptedAt: At.optional(),
 })
 export type PayoutView = z.infer<typeof PayoutView>
 
@@ -308,8 +316,24 @@ export const Rewards = z.object({
   }),
   /** Newest first; the open one leads. */
   epochs: z.array(EpochView),
+  /** Why money waits, one sentence each; empty when nothing does. */
+  troubles: z.array(z.string()),
 })
 export type Rewards = z.infer<typeof Rewards>
+
+/** What a payee had, what came and went, what it has (rewards/statement.ts). */
+export const StatementView = z.object({
+  payee: z.string(),
+  token: z.object({ symbol: z.string(), decimals: z.int() }),
+  from: At,
+  to: At,
+  opening: Units,
+  lines: z.array(
+    z.object({ at: At, what: z.string(), ref: z.string(), count: z.int(), amount: Units, balance: Units }),
+  ),
+  closing: Units,
+})
+export type StatementView = z.infer<typeof StatementView>
 
 export const LedgerCheck = z.object({
   ok: z.boolean(),

@@ -7,6 +7,8 @@ export type ChainErrorCode =
   /** The genesis hash is not that of the configured cluster, or of the chain this database began with. */
   | 'wrong-chain'
   | 'bad-mint'
+  /** A token account that cannot be drawn from. */
+  | 'bad-account'
   | 'bad-key-file'
   /** Asked for something that only the local chain may do (airdrop, making a mint). */
   | 'not-local'

@@ -6,13 +6,22 @@ import type { Logger } from 'pino'
 import { closeEpoch, openEpoch } from '../rewards/epochs.ts'
 import type { Database } from '../store/schema.ts'
 import type { PayoutState } from '../store/states.ts'
-import { affordable } from './affordable.ts'
-import { createPayoutBook, type OpenPayout, type PayoutBook } from './book.ts'
+import { createPayoutBook } from './book.ts'
 import { ChainError } from './chain-error.ts'
-import { type Attempt, decide, type Sight, type Step } from './decide.ts'
+import { createGate } from './compare.ts'
 import { createWriterLease } from './lease.ts'
+import { createLook } from './look.ts'
 import type { PayoutChain } from './payer.ts'
-import { type PayableOwner, payableOwners, planPayouts } from './plan.ts'
+import { type Payable, type PlanSettings, payables, planPayouts, planWithdrawal, type Withdrawal } from './plan.ts'
+import { reclaimMarkers } from './reclaim.ts'
+import { createRound } from './round.ts'
+
+export interface PayoutSettings extends PlanSettings {
+  /** Markers stand so long after their batch is final. */
+  readonly keepMarkersMs: number
+  /** Blocks to wait after a start before anything is signed or sent (compare.ts). */
+  readonly quietBlocks: number
+}
 
 export interface PayoutOptions {
   readonly db: Kysely<Database>
@@ -22,19 +31,24 @@ export interface PayoutOptions {
   readonly now: () => number
   readonly log: Logger
   /** After every committed move. */
-  readonly moved: (payout: string, state: PayoutState) => void
-  readonly settings: { readonly minimumUnits: bigint }
+  readonly moved: (batch: string, state: PayoutState) => void
+  readonly settings: PayoutSettings
   readonly sleep?: (ms: number, options: { signal: AbortSignal }) => Promise<unknown>
 }
 
 export interface Settled {
-  /** Ids of the payouts planned by this call. */
+  /** Ids of the batches planned by this call. */
   readonly planned: readonly string[]
-  /** Owners whose money stays payable, each with its reason. */
-  readonly held: readonly PayableOwner[]
+  /** Payouts in them. */
+  readonly payouts: number
+  /** Payees whose money stays payable, each with its reason. */
+  readonly held: readonly Payable[]
+  /** Why nothing could be planned yet; it will be as soon as it can. */
+  readonly waits?: string
 }
 
 export interface PayoutStanding {
+  /** Batches under way. */
   readonly open: number
   /** Why payouts are not getting on (a sentence for people); undefined when they are. */
   readonly trouble: string | undefined
@@ -43,169 +57,133 @@ export interface PayoutStanding {
 export interface Payouts {
   /** Closes the epoch, plans what may be paid, and takes the first steps; the loop does the rest. */
   settleNow(): Promise<Settled>
-  /** One round over all open payouts. False when the chain did not answer. */
+  /** Within the caller's transaction; answers the batch. Throws LedgerError `insufficient` (plan.ts). */
+  planWithdrawal(trx: Kysely<Database>, withdrawal: Withdrawal): Promise<string>
+  /** One round over all open batches. False when the chain did not answer. */
   turn(): Promise<boolean>
+  /** Takes the rent of old markers back. */
+  tidy(): Promise<void>
   /** Turns until aborted, then gives the writer's lease back. */
   run(signal: AbortSignal): Promise<void>
   standing(): PayoutStanding
-  /** Owners with payable money and, where it is held, why. */
-  payable(): Promise<PayableOwner[]>
+  /** Owners and publishers with payable money and, where it is held, why. */
+  payable(): Promise<Payable[]>
 }
 
 const TURN_MS = 1_000
 const MAX_BACK_OFF_MS = 30_000
-/** The same bytes again: a node that dropped them, or a leader that did, gets another chance. */
-const RESEND_MS = 2_000
-/** Signing takes milliseconds of this process's only thread; a blockhash lasts a minute. */
-const SIGNED_PER_TURN = 250
-const SENDS_AT_ONCE = 8
+const ELSEWHERE = 'another console does the payouts'
 
-const movedOn = (step: Step): boolean => step.do !== 'sign' && step.do !== 'send' && step.do !== 'wait'
+const isKnown =
+  (db: Kysely<Database>) =>
+  async (signature: string): Promise<boolean> =>
+    (await db.selectFrom('payout_attempts').select('attempt').where('signature', '=', signature).executeTakeFirst()) !==
+    undefined
+
+/** One at a time, in their order; a failed one holds up nobody. */
+function createQueue() {
+  let last: Promise<unknown> = Promise.resolve()
+  return <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work)
+    last = result.catch(() => undefined)
+    return result
+  }
+}
+
+/** Which wallets lack an account is asked before the transaction; those named meanwhile are taken to lack it. */
+const createPlanner =
+  ({ db, chain, now, log, settings, moved }: PayoutOptions) =>
+  async (epoch: number): Promise<Settled> => {
+    const paid = (await payables(db, settings.minimumUnits)).filter(({ held }) => held === undefined)
+    const wallets = paid.flatMap(({ wallet }) => wallet ?? [])
+    const { without } = wallets.length > 0 ? await chain.funds(wallets) : { without: new Set<string>() }
+    const withAccount = new Set(wallets).difference(without)
+    const planning = { epoch, now: now(), chain, withAccount, ...settings }
+    const done = await db.transaction().execute((trx) => planPayouts(trx, planning))
+    for (const id of done.planned) moved(id, 'planned')
+    if (done.planned.length > 0) log.info({ batches: done.planned.length, payouts: done.payouts }, 'payouts planned')
+    return done
+  }
 
 export function createPayouts(options: PayoutOptions): Payouts {
-  const { db, now, log, settings, sleep = (ms, { signal }) => sleepFor(ms, undefined, { signal }) } = options
+  const { db, chain, now, log, settings } = options
+  const { sleep = (ms, { signal }) => sleepFor(ms, undefined, { signal }) } = options
   const lease = createWriterLease(options)
   const book = createPayoutBook({ ...options, lease })
-  const round = createRound({ ...options, book })
+  const known = isKnown(db)
+  const gate = createGate({ ...options, lease, isKnown: known, quietBlocks: settings.quietBlocks })
+  const look = createLook({ chain, isKnown: known, awaits: gate.awaits })
+  const round = createRound({ ...options, book, look })
+  const plan = createPlanner(options)
+  const queued = createQueue()
   let standing: PayoutStanding = { open: 0, trouble: undefined }
-  let last: Promise<unknown> = Promise.resolve()
+  /** The epoch of a settlement that is still to be planned. */
+  let wanted: number | undefined
+  let settled: Settled | undefined
+
+  const work = async (): Promise<string | undefined> => {
+    const before = await book.open()
+    standing = { ...standing, open: before.length }
+    const { mode, trouble } = await gate.pass(before.length)
+    const isDue = mode === 'pay' && wanted !== undefined
+    if (isDue) settled = await plan(wanted ?? 0)
+    if (isDue) wanted = undefined
+    const open = isDue ? await book.open() : before
+    standing = { ...standing, open: open.length }
+    return open.length === 0 ? trouble : ((await round(open, mode)) ?? trouble)
+  }
 
   const turnOnce = async (): Promise<boolean> => {
-    const open = await book.open()
-    standing = { open: open.length, trouble: undefined }
-    if (open.length === 0 || !(await lease.hold())) return true
+    const idle = gate.isOpen && wanted === undefined && (await book.open()).length === 0
+    if (idle) standing = { open: 0, trouble: undefined }
+    if (idle) return true
+    if (!(await lease.hold())) {
+      // What another console does meanwhile is in the database, but what this one knew of the chain grows old.
+      gate.close()
+      standing = { open: (await book.open()).length, trouble: undefined }
+      return true
+    }
     try {
-      standing = { open: open.length, trouble: await round(open) }
+      const trouble = await work()
+      standing = { ...standing, trouble }
       return true
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
-      standing = { open: open.length, trouble: `payouts wait: ${error.message}` }
-      log.warn({ err: error, open: open.length }, 'a payout turn ended early')
+      standing = { ...standing, trouble: `payouts wait: ${error.message}` }
+      log.warn({ err: error, open: standing.open }, 'a payout turn ended early')
       return false
     }
   }
 
-  /** One turn at a time, also when the loop and "settle now" meet. */
-  const turn = (): Promise<boolean> => {
-    const result = last.then(turnOnce)
-    last = result.catch(() => undefined)
-    return result
-  }
-
   return {
-    async settleNow() {
-      const settled = await db.transaction().execute(async (trx) => {
-        const at = now()
-        const closed = await closeEpoch(trx, at)
-        // Nothing matured: what was payable before (a new wallet, a failed payout) is paid under the open epoch.
-        const epoch = closed?.epoch ?? (await openEpoch(trx, at))
-        return planPayouts(trx, { epoch, now: at, ...settings })
-      })
-      for (const id of settled.planned) options.moved(id, 'planned')
-      if (settled.planned.length > 0) log.info({ planned: settled.planned.length }, 'payouts planned')
-      await turn()
-      return settled
-    },
-    turn,
+    settleNow: () =>
+      queued(async () => {
+        wanted = await db.transaction().execute(async (trx) => {
+          // Nothing matured: what was payable before (a new wallet, a failed payout) is paid under the open epoch.
+          return (await closeEpoch(trx, now()))?.epoch ?? (await openEpoch(trx, now()))
+        })
+        settled = undefined
+        await turnOnce()
+        return settled ?? { planned: [], payouts: 0, held: [], waits: standing.trouble ?? ELSEWHERE }
+      }),
+    planWithdrawal: (trx, withdrawal) => planWithdrawal(trx, withdrawal, { now: now(), chain }),
+    turn: () => queued(turnOnce),
+    tidy: () =>
+      queued(async () => {
+        if (!gate.isOpen || !(await lease.hold())) return
+        const reclaimed = await reclaimMarkers({ db, chain, now: now(), keepMs: settings.keepMarkersMs })
+        if (reclaimed > 0) log.info({ markers: reclaimed }, 'rents of old markers are back')
+      }),
     async run(signal) {
       let failures = 0
       while (!signal.aborted) {
-        failures = (await turn()) ? 0 : failures + 1
+        failures = (await queued(turnOnce)) ? 0 : failures + 1
         const delayMs = Math.min(TURN_MS * 2 ** failures, MAX_BACK_OFF_MS)
         await sleep(delayMs, { signal }).catch(() => undefined)
       }
       await lease.release()
     },
     standing: () => standing,
-    payable: () => payableOwners(db, settings.minimumUnits),
-  }
-}
-
-interface RoundOptions extends Pick<PayoutOptions, 'chain' | 'now' | 'log'> {
-  readonly book: PayoutBook
-}
-interface Decided {
-  readonly payout: OpenPayout
-  readonly step: Step
-}
-interface Parcel {
-  readonly payout: OpenPayout
-  readonly attempt: Attempt
-}
-
-/** One round: look, move what the chain has settled, sign what may be signed, send what is due. Answers the trouble, if any. */
-function createRound({ chain, book, now, log }: RoundOptions) {
-  const sentAt = new Map<string, number>()
-
-  const look = async (open: readonly OpenPayout[]): Promise<Sight> => {
-    const signatures = open.flatMap(({ attempts }) => attempts.map(({ signature }) => signature))
-    if (signatures.length === 0) return { finalizedHeight: 0, current: false, found: new Map() }
-    // In this order: a transaction unknown after its last valid height was final can never land.
-    const { slot, height } = await chain.finalized()
-    const statuses = await chain.statuses(signatures)
-    return { finalizedHeight: height, current: statuses.slot >= slot, found: statuses.found }
-  }
-
-  const settle = async ({ payout, step }: Decided): Promise<void> => {
-    if (step.do === 'finalize') await book.finalized(payout)
-    if (step.do === 'fail') await book.failed(payout, step.reason)
-    if (step.do === 'confirm') await book.confirmed(payout)
-    if (step.do === 'unconfirm') await book.unconfirmed(payout)
-    if (step.do === 'expire') await book.expired(payout)
-    if (step.do === 'fail')
-      log.error({ payout: payout.id, reason: step.reason }, 'payout failed; the money is payable again')
-    if (step.do === 'finalize') log.info({ payout: payout.id, units: payout.units.toString() }, 'payout finalized')
-  }
-
-  const sign = async (decided: readonly Decided[]): Promise<{ parcels: Parcel[]; trouble: string | undefined }> => {
-    const wanted = decided.filter(({ step }) => step.do === 'sign').map(({ payout }) => payout)
-    if (wanted.length === 0) return { parcels: [], trouble: undefined }
-    const batch = wanted.slice(0, SIGNED_PER_TURN)
-    const inFlight = decided.filter(({ step }) => step.do === 'send' || step.do === 'wait').map(({ payout }) => payout)
-    const funds = await chain.funds(batch.map(({ wallet }) => wallet))
-    const { payouts, shortage } = affordable(batch, inFlight, funds, chain.treasury)
-    if (payouts.length === 0) return { parcels: [], trouble: shortage }
-    const lifetime = await chain.lifetime()
-    const parcels: Parcel[] = []
-    for (const payout of payouts) {
-      const signed = chain.sign(payout, lifetime)
-      if (!(await book.signed(payout, signed))) continue
-      const attempt = { ...signed, attempt: payout.attempts.length + 1 }
-      parcels.push({ payout: { ...payout, state: 'signed', attempts: [...payout.attempts, attempt] }, attempt })
-    }
-    return { parcels, trouble: shortage }
-  }
-
-  const send = async ({ payout, attempt }: Parcel): Promise<void> => {
-    sentAt.set(payout.id, now())
-    try {
-      await chain.send(attempt.wire)
-    } catch (error) {
-      // Also a refusal proves nothing: an earlier send of the same bytes may be landing. Only the chain's word counts.
-      if (!(error instanceof ChainError)) throw error
-      log.warn({ payout: payout.id, attempt: attempt.attempt, err: error }, 'a payout was not taken by the RPC')
-    }
-    if (payout.state === 'signed') await book.sent(payout)
-  }
-
-  const sendAll = async (parcels: readonly Parcel[]): Promise<void> => {
-    for (let at = 0; at < parcels.length; at += SENDS_AT_ONCE)
-      await Promise.all(parcels.slice(at, at + SENDS_AT_ONCE).map(send))
-  }
-
-  return async (open: readonly OpenPayout[]): Promise<string | undefined> => {
-    const sight = await look(open)
-    const decided = open.map((payout) => ({ payout, step: decide(payout, sight) }))
-    for (const each of decided) if (movedOn(each.step)) await settle(each)
-    const { parcels, trouble } = await sign(decided)
-    const due = decided.flatMap(({ payout, step }) =>
-      step.do === 'send' && now() - (sentAt.get(payout.id) ?? 0) >= RESEND_MS
-        ? [{ payout, attempt: step.attempt }]
-        : [],
-    )
-    await sendAll([...parcels, ...due])
-    const ids = new Set(open.map(({ id }) => id))
-    for (const id of sentAt.keys()) if (!ids.has(id)) sentAt.delete(id)
-    return trouble
+    payable: () => payables(db, settings.minimumUnits),
   }
 }

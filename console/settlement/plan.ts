@@ -1,18 +1,32 @@
-// Claims what owners may be paid: within one transaction their payable money moves into payouts whose sums are frozen.
+// Claims what payees may be paid: within one transaction their money moves into batches whose sums are frozen.
 import type { Kysely } from 'kysely'
-import { accounts, holderOf } from '../rewards/accounts.ts'
-import { post } from '../rewards/ledger.ts'
+import { accounts, holderOf, kindOf } from '../rewards/accounts.ts'
+import { newestHead, openEpoch } from '../rewards/epochs.ts'
+import { post, type Transfer } from '../rewards/ledger.ts'
+import { type Payee, publisherPayee, requesterPayee, sourceOf } from '../rewards/payees.ts'
 import type { Database } from '../store/schema.ts'
+import { allWallets } from '../wallets/wallets.ts'
+import { fill } from './fill.ts'
+import { memoOf } from './memo.ts'
+import { MAX_TRANSACTION_BYTES, type PayoutChain, type Share } from './payer.ts'
 import { walletFault } from './solana.ts'
 
-export interface PayableOwner {
-  readonly owner: string
+export interface Payable {
+  readonly payee: Payee
   /** Base units that are payable now. */
   readonly units: bigint
   readonly wallet: string | undefined
   /** Why this money is not paid out at the next settlement; undefined when it is. */
   readonly held: string | undefined
 }
+
+export interface PlanSettings {
+  readonly minimumUnits: bigint
+  /** Withheld once, from the payout that makes a wallet's token account; 0 when the operator bears its rent. */
+  readonly accountFeeUnits: bigint
+}
+
+type Planner = Pick<PayoutChain, 'markerOf' | 'sizeOf'>
 
 const heldBecause = (wallet: string | undefined, units: bigint, minimumUnits: bigint): string | undefined => {
   if (wallet === undefined) return 'no payout wallet is named'
@@ -21,66 +35,187 @@ const heldBecause = (wallet: string | undefined, units: bigint, minimumUnits: bi
   return units < minimumUnits ? `below the minimum payout: ${units} of ${minimumUnits} base units` : undefined
 }
 
-/** Every owner with payable money, and why it would stay where it is. */
-export async function payableOwners(db: Kysely<Database>, minimumUnits: bigint): Promise<PayableOwner[]> {
+const payeeOf = (account: string): Payee =>
+  kindOf(account) === 'royalty' ? publisherPayee(holderOf(account)) : holderOf(account)
+
+/** Every owner and publisher with payable money, and why it would stay where it is. */
+export async function payables(db: Kysely<Database>, minimumUnits: bigint): Promise<Payable[]> {
   const rows = await db
     .selectFrom('accounts')
     .select(['id', 'balance_units'])
-    .where('kind', '=', 'payable')
+    .where('kind', 'in', ['payable', 'royalty'])
     .where('balance_units', '>', 0n)
     .orderBy('id')
     .execute()
-  const owners = await db.selectFrom('owners').select(['id', 'wallet']).execute()
-  const wallets = new Map(owners.map(({ id, wallet }) => [id, wallet ?? undefined]))
+  const wallets = await allWallets(db)
   return rows.map(({ id, balance_units: units }) => {
-    const owner = holderOf(id)
-    const wallet = wallets.get(owner)
-    return { owner, units, wallet, held: heldBecause(wallet, units, minimumUnits) }
+    const payee = payeeOf(id)
+    const wallet = wallets.get(payee)
+    return { payee, units, wallet, held: heldBecause(wallet, units, minimumUnits) }
   })
 }
 
-/**
- * One payout per owner that may be paid, of all that is payable. The id says epoch, owner and which one of that epoch:
- * a database restored from a backup plans the same id, hence the same memo, again, and so can be found out.
- */
-export async function planPayouts(
-  trx: Kysely<Database>,
-  options: { readonly epoch: number; readonly now: number; readonly minimumUnits: bigint },
-): Promise<{ planned: string[]; held: PayableOwner[] }> {
-  const { epoch, now } = options
-  const owners = await payableOwners(trx, options.minimumUnits)
-  const planned: string[] = []
-  for (const { owner, units, wallet, held } of owners) {
-    if (held !== undefined || wallet === undefined) continue
-    const id = `e${epoch}-${owner}-${1 + (await earlier(trx, epoch, owner))}`
-    await trx
-      .insertInto('payouts')
-      .values({
-        id,
-        epoch_id: epoch,
-        owner_id: owner,
-        wallet,
-        amount_units: units,
-        state: 'planned',
-        memo: `bramble:${id}`,
-        created_at: now,
-        updated_at: now,
-        failure: null,
-      })
-      .execute()
-    const [from, to] = [accounts.payable(owner), accounts.inPayout(owner)]
-    await post(trx, [{ kind: 'payout', ref: id, from, to, amount: units, at: now }])
-    planned.push(id)
-  }
-  return { planned, held: owners.filter(({ held }) => held !== undefined) }
+interface Claim extends Share {
+  readonly payee: Payee
+  /** Withheld for the wallet's new token account. */
+  readonly fee: bigint
 }
 
-async function earlier(trx: Kysely<Database>, epoch: number, owner: string): Promise<number> {
-  const { count } = await trx
-    .selectFrom('payouts')
-    .select((build) => build.fn.countAll<number>().as('count'))
-    .where('epoch_id', '=', epoch)
-    .where('owner_id', '=', owner)
-    .executeTakeFirstOrThrow()
-  return count
+export interface PlanOptions extends PlanSettings {
+  readonly epoch: number
+  readonly now: number
+  readonly chain: Planner
+  /** Wallets that have their token account; of any other it is assumed that it must be made. */
+  readonly withAccount: ReadonlySet<string>
+}
+
+/** Batches of all that may be paid, as full as a transaction can be. Answers their ids. */
+export async function planPayouts(
+  trx: Kysely<Database>,
+  options: PlanOptions,
+): Promise<{ planned: string[]; payouts: number; held: Payable[] }> {
+  const { withAccount, chain } = options
+  const all = (await payables(trx, options.minimumUnits)).map((one) => claimOf(one, options))
+  const claims = all.flatMap(({ claim }) => (claim ? [claim] : []))
+  const without = new Set(claims.map(({ wallet }) => wallet).filter((wallet) => !withAccount.has(wallet)))
+  const naming = await namesOf(trx, options.epoch)
+  // Its number has more digits than any batch will have: what fits under this name fits under any.
+  const id = `e${options.epoch}-${'9'.repeat(7)}`
+  const common = { id, marker: chain.markerOf(id), memo: naming.memoOf(id) }
+  const fits = (lines: readonly Share[]): boolean =>
+    chain.sizeOf({ ...common, lines }, without) <= MAX_TRANSACTION_BYTES
+  const suspects = await payeesOfFaulty(trx)
+  const [alone, together] = [true, false].map((apart) => claims.filter(({ payee }) => suspects.has(payee) === apart))
+  const planned: string[] = []
+  for (const lines of [...fill(together ?? [], fits), ...(alone ?? []).map((claim) => [claim])])
+    planned.push(await planBatch(trx, lines, { ...options, ...naming }))
+  const held = all.flatMap(({ payable }) => (payable.held === undefined ? [] : [payable]))
+  return { planned, payouts: claims.length, held }
+}
+
+function claimOf(payable: Payable, options: PlanOptions): { payable: Payable; claim?: Claim } {
+  const { payee, wallet, held } = payable
+  if (held !== undefined || wallet === undefined) return { payable }
+  const fee = options.withAccount.has(wallet) ? 0n : options.accountFeeUnits
+  const units = payable.units - fee
+  if (units >= options.minimumUnits && units > 0n) return { payable, claim: { payee, wallet, units, fee } }
+  const why = `below the minimum payout: ${payable.units} of ${options.minimumUnits} base units and ${fee} for a new token account`
+  return { payable: { ...payable, held: why } }
+}
+
+/** Of batches that failed by something in them, as long as their payees have not been paid since. */
+async function payeesOfFaulty(trx: Kysely<Database>): Promise<ReadonlySet<Payee>> {
+  const rows = await trx
+    .selectFrom('payout_batches as b')
+    .innerJoin('payouts as p', 'p.batch_id', 'b.id')
+    .select('p.payee')
+    .distinct()
+    .where('b.faulty', '=', 1)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('payouts as later')
+            .innerJoin('payout_batches as paid', 'paid.id', 'later.batch_id')
+            .select('later.id')
+            .whereRef('later.payee', '=', 'p.payee')
+            .whereRef('paid.created_at', '>=', 'b.created_at')
+            .where('paid.state', '=', 'finalized'),
+        ),
+      ),
+    )
+    .execute()
+  return new Set(rows.map(({ payee }) => payee))
+}
+
+interface Names {
+  readonly nextId: () => string
+  readonly memoOf: (id: string) => string
+}
+
+/**
+ * Ids go on after the highest one of the epoch, also after those found on the chain: a database restored from a backup must
+ * not give another batch the same name.
+ */
+async function namesOf(trx: Kysely<Database>, epoch: number): Promise<Names> {
+  const start = `e${epoch}-`
+  const rows = await trx
+    .selectFrom('payout_batches')
+    .select('id')
+    .where('id', '>=', start)
+    // The character after '-'.
+    .where('id', '<', `e${epoch}.`)
+    .execute()
+  let highest = 0
+  for (const { id } of rows) highest = Math.max(highest, Number.parseInt(id.slice(start.length), 10) || 0)
+  const head = await newestHead(trx)
+  return { nextId: () => `${start}${++highest}`, memoOf: (id) => memoOf(id, head) }
+}
+
+interface BatchOptions extends Names {
+  readonly epoch: number
+  readonly now: number
+  readonly chain: Pick<Planner, 'markerOf'>
+}
+
+async function planBatch(trx: Kysely<Database>, claims: readonly Claim[], options: BatchOptions): Promise<string> {
+  const { epoch, now } = options
+  const id = options.nextId()
+  const batch = {
+    id,
+    epoch_id: epoch,
+    memo: options.memoOf(id),
+    marker: options.chain.markerOf(id),
+    marker_lamports: 0,
+  }
+  const dates = { created_at: now, updated_at: now, failure: null, adopted_at: null, reclaimed_at: null }
+  await trx
+    .insertInto('payout_batches')
+    .values({ ...batch, ...dates, state: 'planned' })
+    .execute()
+  const lines = claims.map((claim, index) => ({ ...claim, id: `${id}/${index + 1}` }))
+  await trx
+    .insertInto('payouts')
+    .values(
+      lines.map(({ id: line, payee, wallet, units }) => ({
+        id: line,
+        batch_id: id,
+        payee,
+        wallet,
+        amount_units: units,
+        rent_lamports: 0,
+      })),
+    )
+    .execute()
+  await post(
+    trx,
+    lines.flatMap((line) => transfersOf(line, now)),
+  )
+  return id
+}
+
+function transfersOf({ id, payee, units, fee }: Claim & { readonly id: string }, at: number): Transfer[] {
+  const from = sourceOf(payee)
+  const payout = { kind: 'payout', ref: id, from, to: accounts.inPayout(payee), amount: units, at } as const
+  if (fee === 0n) return [payout]
+  return [payout, { kind: 'account-fee', ref: id, from, to: accounts.operatorFees, amount: fee, at }]
+}
+
+export interface Withdrawal {
+  readonly requester: string
+  readonly units: bigint
+  readonly wallet: string
+}
+
+/**
+ * A batch of one line, out of a requester's budget. Throws LedgerError `insufficient` when the budget holds less: what is
+ * reserved cannot be withdrawn.
+ */
+export async function planWithdrawal(
+  trx: Kysely<Database>,
+  { requester, units, wallet }: Withdrawal,
+  { now, chain }: { readonly now: number; readonly chain: Pick<PayoutChain, 'markerOf'> },
+): Promise<string> {
+  const epoch = await openEpoch(trx, now)
+  const claim = { payee: requesterPayee(requester), wallet, units, fee: 0n }
+  return planBatch(trx, [claim], { epoch, now, chain, ...(await namesOf(trx, epoch)) })
 }

@@ -1,5 +1,6 @@
 // The few SPL instructions Bramble needs, encoded by hand from the programs' layouts (the usual library drags in a
 // package with an open advisory). test/settlement/spl.test.ts proves them against the genuine programs.
+import { encodeBase58 } from './base58.ts'
 
 export const SYSTEM_PROGRAM = '11111111111111111111111111111111'
 export const TOKEN_PROGRAM = 'TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA'
@@ -92,6 +93,12 @@ export const createAssociatedIdempotent = (options: {
 
 export const memo = (text: string): Instruction => ({ program: MEMO_PROGRAM, accounts: [], data: Buffer.from(text) })
 
+/**
+ * Whether a transaction failed because its marker, made by its first instruction, exists: the System program's error 0,
+ * AccountAlreadyInUse. The text is the chain's own, as JSON.
+ */
+export const isMarkerError = (error: string): boolean => error === '{"InstructionError":[0,{"Custom":0}]}'
+
 /** Amount of a token account; undefined for bytes that are none. */
 export const amountOf = (data: Buffer): bigint | undefined =>
   data.length === TOKEN_ACCOUNT_BYTES ? data.readBigUInt64LE(64) : undefined
@@ -101,3 +108,26 @@ export const mintFacts = (data: Buffer): { decimals: number; supply: bigint } | 
   data.length === MINT_BYTES && data[45] === 1
     ? { decimals: data.readUInt8(44), supply: data.readBigUInt64LE(36) }
     : undefined
+
+export interface TokenAccountFacts {
+  readonly mint: string
+  readonly owner: string
+  readonly units: bigint
+  /** Who may move `delegatedUnits` of it (ApproveChecked); absent when nobody. */
+  readonly delegate?: string
+  readonly delegatedUnits: bigint
+}
+
+/** What a token account says; undefined for bytes that are none. */
+export function accountFacts(data: Buffer): TokenAccountFacts | undefined {
+  if (data.length !== TOKEN_ACCOUNT_BYTES) return undefined
+  const addressAt = (offset: number): string => encodeBase58(data.subarray(offset, offset + 32))
+  const hasDelegate = data.readUInt32LE(72) === 1
+  return {
+    mint: addressAt(0),
+    owner: addressAt(32),
+    units: data.readBigUInt64LE(64),
+    ...(hasDelegate && { delegate: addressAt(76) }),
+    delegatedUnits: hasDelegate ? data.readBigUInt64LE(121) : 0n,
+  }
+}

@@ -23,6 +23,7 @@ import { createVoice } from './voice.ts'
 const ROOT = 'bramble/1'
 /** Soon after the start, so that a newcomer sees tokens arrive; from then on in the configured rhythm. */
 const FIRST_SETTLEMENT_S = 25
+const TIDY_EVERY_MS = 3_600_000
 
 export interface ConsoleStart {
   readonly config: Config
@@ -73,7 +74,7 @@ function runLoops(loops: readonly Loop[], { config, trades, money }: House, surr
     turn: async () => void (await money.payouts.settleNow()),
   }
   const running = [...loops, settlement].map((loop) => runLoop(loop, { signal, sleep, log }))
-  const all = Promise.all([...running, money.payouts.run(signal)])
+  const all = Promise.all([...running, money.payouts.run(signal), money.funding.deposits.run(signal)])
   // Deferred last, so awaited first: no turn may find its database gone.
   stack.defer(async () => {
     await all
@@ -98,6 +99,9 @@ export async function startConsole(start: ConsoleStart, surroundings: Surroundin
       { name: 'commands', everyMs: 1_000, turn: trades.commands.turn },
       { name: 'pulse', everyMs: 2_000, turn: trades.pulse.tick },
       { name: 'credential', everyMs: RENEW_EVERY_MS, firstMs: RENEW_EVERY_MS, turn: credential.renew },
+      { name: 'wallets', everyMs: 60_000, turn: async () => void (await house.money.funding.registration.applyDue()) },
+      { name: 'allowances', everyMs: 10_000, turn: house.money.funding.allowances.turn },
+      { name: 'markers', everyMs: TIDY_EVERY_MS, firstMs: TIDY_EVERY_MS, turn: house.money.payouts.tidy },
     ],
     house,
     surroundings,

@@ -7,17 +7,18 @@ import type { Bus } from '../bus.ts'
 import type { Config } from '../config.ts'
 import type { createEnrolment } from '../fleet/enrolment.ts'
 import { createMetrics } from '../metrics.ts'
-import { checkLedger } from '../rewards/check.ts'
 import type { Overview } from '../routes/shapes.ts'
 import { createFeed } from '../routes/views/feed.ts'
 import { createOverview } from '../routes/views/overview.ts'
 import type { Store } from '../store/open.ts'
 import type { Database } from '../store/schema.ts'
-import { answerFor, enrollmentDesk, epochDetail } from './answers.ts'
+import { answerFor, enrollmentDesk } from './answers.ts'
 import type { Broker } from './broker.ts'
 import type { ConsoleKeys } from './keys.ts'
 import { type Money, settle } from './money.ts'
 import { packageDesks } from './registry.ts'
+import { createOwnerDesk, createRequesterDesk, createWalletDesk } from './requester-desk.ts'
+import { createRewardDesk } from './reward-desk.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { Trades } from './trades.ts'
 import { openViews, type Views, workOf } from './views.ts'
@@ -36,7 +37,7 @@ export interface DeskOptions {
   readonly publicUrl: () => string
 }
 
-async function countBy(db: Kysely<Database>, table: 'payouts' | 'receipts'): Promise<Record<string, number>> {
+async function countBy(db: Kysely<Database>, table: 'payout_batches' | 'receipts'): Promise<Record<string, number>> {
   const rows = await db
     .selectFrom(table)
     .select((eb) => ['state', eb.fn.countAll<number>().as('count')])
@@ -77,7 +78,7 @@ function publicDesk(
         const { queued, leased, ended } = trades.dispatcher.stats()
         return { queued, leased, ...ended }
       },
-      payouts: () => countBy(db, 'payouts'),
+      payouts: () => countBy(db, 'payout_batches'),
       receipts: () => countBy(db, 'receipts'),
       bus: bus.stats,
       broker: broker.stats,
@@ -100,21 +101,34 @@ function taskDesk({ trades }: DeskOptions, { views }: Shown): AppOptions['tasks'
   }
 }
 
-function moneyDesk({ store, money }: DeskOptions, { views }: Shown): Pick<AppOptions, 'rewards' | 'payouts'> {
+function moneyDesk(
+  { config, store, money, trades }: DeskOptions,
+  { views }: Shown,
+  now: () => number,
+): Pick<AppOptions, 'rewards' | 'reconcile' | 'payouts'> {
+  const moved = (): void => trades.events.emit({ about: 'rewards' })
   return {
-    rewards: {
-      rewards: views.money.rewards,
-      epoch: (id, limit) => epochDetail(views, id, limit),
-      checkLedger: async () => {
-        const treasuryBalance = await money.treasury.balance()
-        return checkLedger(store.db, treasuryBalance === undefined ? {} : { treasuryBalance })
-      },
-    },
+    rewards: createRewardDesk({ store, views, treasury: money.treasury, shares: config, now, moved }),
+    reconcile: { reconcile: money.reconcile },
     payouts: {
       payouts: views.payouts.list,
       payout: views.payouts.detail,
       settle: () => settle(money.payouts, views.payouts),
     },
+  }
+}
+
+function fundingDesks(
+  { store, trades, money, publicUrl }: DeskOptions,
+  now: () => number,
+): Pick<AppOptions, 'requesters' | 'owners' | 'wallets'> {
+  const { funding, payouts } = money
+  const moved = (): void => trades.events.emit({ about: 'rewards' })
+  const options = { store, requesters: trades.requesters, funding, payouts, publicUrl, now, moved }
+  return {
+    requesters: createRequesterDesk(options),
+    owners: createOwnerDesk(options),
+    wallets: createWalletDesk(options),
   }
 }
 
@@ -131,6 +145,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     pulse: trades.pulse,
     money: views.money,
     treasury: money.treasury,
+    troubles: money.troubles,
     broker: { url: broker.url, connected: () => bus.connected },
   })
   const feed = createFeed({
@@ -153,7 +168,9 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     tasks: taskDesk(options, shown),
     models: views.models,
     ...packageDesks({ trades, views }, surroundings, addressOf),
-    ...moneyDesk(options, shown),
+    ...moneyDesk(options, shown, now),
+    ...fundingDesks(options, now),
+    chain: { transaction: money.transaction },
     enrollments: enrollmentDesk(options, now),
     events: { subscribe: feed.subscribe, stopping },
     dist: `${packageRoot}/console/ui/dist`,

@@ -3,21 +3,30 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import type { Events } from '../events.ts'
+import type { TransactionView } from '../routes/chain.ts'
 import type { Settlement } from '../routes/payouts.ts'
 import type { Treasury } from '../routes/views/money.ts'
 import type { PayoutViews } from '../routes/views/payouts.ts'
+import { ChainError } from '../settlement/chain-error.ts'
+import { collectAndReconcile } from '../settlement/collect.ts'
 import { readKeyFile, readOrCreateKeyFile } from '../settlement/keys.ts'
 import { startLocalChain } from '../settlement/local-chain/start.ts'
 import { createPayouts, type Payouts, type Settled } from '../settlement/payouts.ts'
+import type { Reconciliation } from '../settlement/reconcile.ts'
 import { createSolana, type Solana } from '../settlement/solana.ts'
+import type { ReadTransaction } from '../settlement/solana-viewer.ts'
 import { openTreasury } from '../settlement/treasury.ts'
 import type { Store } from '../store/open.ts'
 import { dialable } from './addresses.ts'
+import { type Funding, openFunding } from './funding.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export const SYMBOL = 'BRMB'
 /** Balances are shown, not paid from: they may be this old. */
 const BALANCE_MS = 3_000
+const DAY_MS = 86_400_000
+/** A blockhash lives for 150 blocks; what was sent with it has landed and is final, or never will, some 40 blocks later. */
+const QUIET_BLOCKS = 200
 
 export interface MoneyOptions {
   readonly config: Config
@@ -37,7 +46,12 @@ export interface Money {
   readonly rpcUrl: string
   readonly treasury: Treasury
   readonly payouts: Payouts
-  readonly transaction: (signature: string) => Promise<Record<string, unknown> | undefined>
+  /** The treasury's history against the database; undefined when the chain does not answer. */
+  readonly reconcile: () => Promise<Reconciliation | undefined>
+  readonly funding: Funding
+  /** Why money waits, one sentence each. */
+  readonly troubles: () => readonly string[]
+  readonly transaction: (signature: string) => Promise<TransactionView | undefined>
 }
 
 async function openChain({ config }: MoneyOptions, { now, log, stack }: Surroundings): Promise<string> {
@@ -72,8 +86,9 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
   const keyFile = config.treasuryKey ?? join(keysFolder, 'treasury.json')
   // Only a local chain's key may be made here: any other holds real money.
   const key = cluster === 'local' ? await readOrCreateKeyFile(keyFile) : await readKeyFile(keyFile)
+  const feePayer = config.feePayerKey === undefined ? undefined : await readKeyFile(config.feePayerKey)
   const rpcUrl = await openChain(options, surroundings)
-  const solana = createSolana({ rpcUrl, treasury: key, sleep: (ms) => wait(ms) })
+  const solana = createSolana({ rpcUrl, treasury: key, ...(feePayer && { feePayer }), sleep: (ms) => wait(ms) })
   const { mint, supply } = { mint: config.mint, supply: options.supply }
   const token = await openTreasury({
     db: store.db,
@@ -84,9 +99,11 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
     ...(mint !== undefined && { mint }),
   })
   const balanceOf = createBalances(solana, token.mint, now)
+  const funding = openFunding({ config, store, events, solana, token }, surroundings)
+  const payer = solana.payer(token)
   const payouts = createPayouts({
     db: store.db,
-    chain: solana.payer(token),
+    chain: payer,
     holder: options.holder,
     now,
     log: log.child({ part: 'payouts' }),
@@ -94,25 +111,50 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
       events.emit({ about: 'payout', id })
       events.emit({ about: 'rewards' })
     },
-    settings: { minimumUnits: config.minimumPayoutUnits },
+    settings: {
+      minimumUnits: config.minimumPayoutUnits,
+      accountFeeUnits: config.accountFeeUnits,
+      keepMarkersMs: config.markerDays * DAY_MS,
+      quietBlocks: config.cluster === 'local' ? 0 : QUIET_BLOCKS,
+    },
   })
   return {
     rpcUrl,
     payouts,
+    reconcile: () => collectAndReconcile(store.db, payer).catch(unlessUnreachable),
+    funding,
+    troubles: () => [payouts.standing().trouble, funding.deposits.trouble()].filter((why) => why !== undefined),
     treasury: {
       cluster,
       token: { symbol: SYMBOL, decimals: token.decimals, mint: token.mint },
       address: solana.treasury,
-      balance: () => balanceOf(solana.treasury),
+      // What lies in deposit accounts is the treasury's as well, and soon swept into it.
+      async balance() {
+        const units = await balanceOf(solana.treasury)
+        return units === undefined ? undefined : units + (funding.deposits.held() ?? 0n)
+      },
       balanceOf,
     },
-    transaction: async (signature) => plain(await solana.transaction(signature).catch(() => undefined)),
+    transaction: async (signature) => viewOf(await solana.transaction(signature).catch(() => undefined)),
   }
 }
 
-/** As JSON would carry it: the library's answer holds keys and buffers as objects of classes. */
-const plain = (transaction: object | undefined): Record<string, unknown> | undefined =>
-  transaction && (JSON.parse(JSON.stringify(transaction)) as Record<string, unknown>)
+const unlessUnreachable = (error: unknown): undefined => {
+  if (!(error instanceof ChainError)) throw error
+}
+
+const viewOf = (read: ReadTransaction | undefined): TransactionView | undefined =>
+  read && {
+    signature: read.signature,
+    slot: read.slot,
+    ...(read.atMs !== undefined && { at: new Date(read.atMs).toISOString() }),
+    feeLamports: read.feeLamports,
+    ...(read.error !== undefined && { error: read.error }),
+    signers: [...read.signers],
+    instructions: read.instructions.map(({ accounts, ...rest }) => ({ ...rest, accounts: [...accounts] })),
+    changes: read.changes.map(({ units, ...rest }) => ({ ...rest, units: String(units) })),
+    logs: [...read.logs],
+  }
 
 /** What a settlement did, in one sentence. */
 export async function settle(payouts: Payouts, views: Pick<PayoutViews, 'many'>): Promise<Settlement> {
@@ -120,10 +162,11 @@ export async function settle(payouts: Payouts, views: Pick<PayoutViews, 'many'>)
   return { message: sentenceOf(settled), payouts: await views.many(settled.planned) }
 }
 
-function sentenceOf({ planned, held }: Settled): string {
-  const [first] = held
-  const kept = first?.held === undefined ? '' : ` ${first.owner} stays unpaid: ${first.held}.`
-  if (planned.length > 0)
-    return `${planned.length} ${planned.length === 1 ? 'payout is' : 'payouts are'} on the way.${kept}`
+function sentenceOf({ payouts, held, waits }: Settled): string {
+  if (waits !== undefined) return `Not planned yet, but as soon as it can be: ${waits}.`
+  // Of owners alone: a publisher without a wallet is no news at every settlement.
+  const first = held.find(({ payee }) => !payee.includes('/'))
+  const kept = first?.held === undefined ? '' : ` ${first.payee} stays unpaid: ${first.held}.`
+  if (payouts > 0) return `${payouts} ${payouts === 1 ? 'payout is' : 'payouts are'} on the way.${kept}`
   return kept === '' ? 'Nothing has left the hold yet, so there is nothing to pay.' : `Nothing to pay.${kept}`
 }

@@ -36,7 +36,7 @@ export function openViews({ store: { db }, catalog, trades, money }: ViewOptions
     boards,
     payouts,
     models,
-    money: createMoneyViews({ db, now, treasury: money.treasury, payouts, boardsOf }),
+    money: createMoneyViews({ db, now, treasury: money.treasury, payouts, troubles: money.troubles, boardsOf }),
   }
 }
 export type Views = ReturnType<typeof openViews>

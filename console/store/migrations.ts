@@ -131,4 +131,84 @@ CREATE INDEX desired_changes_scope ON desired_changes (scope, model, id);
 -- The last vitals that a board told, beside its last birth message and heartbeat.
 ALTER TABLE devices ADD COLUMN vitals TEXT;
 `,
+  `
+-- Payouts in batches: a batch is one transaction and has the lifecycle, a payout is one line of it. What was paid before
+-- becomes a batch of one line.
+CREATE TABLE payout_batches (
+  id TEXT PRIMARY KEY, epoch_id INTEGER NOT NULL REFERENCES epochs(id),
+  state TEXT NOT NULL CHECK (state IN (${quoted(['planned', 'signed', 'sent', 'confirmed', 'expired', 'finalized', 'failed'])})),
+  memo TEXT NOT NULL UNIQUE, marker TEXT UNIQUE, marker_lamports INTEGER NOT NULL DEFAULT 0, reclaimed_at INTEGER,
+  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, failure TEXT, adopted_at INTEGER,
+  -- 1: it failed by something in it, so that its payees are next paid alone.
+  faulty INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO payout_batches (id, epoch_id, state, memo, created_at, updated_at, failure)
+  SELECT id, epoch_id, state, memo, created_at, updated_at, failure FROM payouts;
+CREATE INDEX payout_batches_open ON payout_batches (state) WHERE state NOT IN ('finalized', 'failed');
+CREATE INDEX payout_batches_created ON payout_batches (created_at);
+CREATE INDEX payout_batches_epoch ON payout_batches (epoch_id);
+
+CREATE TABLE payout_lines (
+  id TEXT PRIMARY KEY, batch_id TEXT NOT NULL REFERENCES payout_batches(id), payee TEXT NOT NULL,
+  wallet TEXT NOT NULL, amount_units INTEGER NOT NULL CHECK (amount_units > 0),
+  rent_lamports INTEGER NOT NULL DEFAULT 0, UNIQUE (batch_id, payee)
+) STRICT;
+INSERT INTO payout_lines (id, batch_id, payee, wallet, amount_units) SELECT id, id, owner_id, wallet, amount_units FROM payouts;
+
+CREATE TABLE batch_attempts (
+  batch_id TEXT NOT NULL REFERENCES payout_batches(id), attempt INTEGER NOT NULL, signature TEXT NOT NULL UNIQUE,
+  wire BLOB NOT NULL, blockhash TEXT NOT NULL, last_valid_block_height INTEGER NOT NULL, signed_at INTEGER NOT NULL,
+  PRIMARY KEY (batch_id, attempt)
+) STRICT;
+INSERT INTO batch_attempts SELECT * FROM payout_attempts;
+DROP TABLE payout_attempts;
+DROP TABLE payouts;
+ALTER TABLE payout_lines RENAME TO payouts;
+ALTER TABLE batch_attempts RENAME TO payout_attempts;
+CREATE INDEX payouts_batch ON payouts (batch_id);
+CREATE INDEX payouts_payee ON payouts (payee);
+
+-- What a closed epoch commits to: the Merkle root over its receipts, and the hash chain over all roots so far.
+ALTER TABLE epochs ADD COLUMN root TEXT;
+ALTER TABLE epochs ADD COLUMN head TEXT;
+ALTER TABLE epochs ADD COLUMN leaves INTEGER;
+
+-- Where payees (owners, requesters, publishers) are paid, and what must still wait before that changes.
+CREATE TABLE wallets (
+  payee TEXT PRIMARY KEY, address TEXT NOT NULL, since INTEGER NOT NULL,
+  -- How it came to be: the sign-in text and its signature as JSON, or 'operator'.
+  proof TEXT NOT NULL
+) STRICT;
+INSERT INTO wallets (payee, address, since, proof)
+  SELECT id, wallet, created_at, 'operator' FROM owners WHERE wallet IS NOT NULL;
+ALTER TABLE owners DROP COLUMN wallet;
+
+CREATE TABLE wallet_changes (
+  id INTEGER PRIMARY KEY, payee TEXT NOT NULL, address TEXT NOT NULL, proof TEXT NOT NULL,
+  asked_at INTEGER NOT NULL, effective_at INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'cancelled'))
+) STRICT;
+CREATE UNIQUE INDEX wallet_changes_one_waiting ON wallet_changes (payee) WHERE state = 'waiting';
+
+-- Where requesters pay in, how far the chain was read there, and what came.
+CREATE TABLE deposit_addresses (
+  requester_id TEXT PRIMARY KEY REFERENCES requesters(id), wallet TEXT NOT NULL UNIQUE, account TEXT NOT NULL UNIQUE,
+  read_up_to TEXT, read_at INTEGER
+) STRICT;
+CREATE TABLE deposits (
+  signature TEXT NOT NULL, account TEXT NOT NULL, requester_id TEXT NOT NULL REFERENCES requesters(id),
+  mint TEXT NOT NULL, amount_units INTEGER NOT NULL CHECK (amount_units > 0), slot INTEGER NOT NULL, at INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('credited', 'dust', 'foreign')), seen_at INTEGER NOT NULL,
+  PRIMARY KEY (signature, account)
+) STRICT;
+CREATE INDEX deposits_requester ON deposits (requester_id, at);
+
+-- The light way to pay: an allowance on the requester's own token account, drawn into its deposit address.
+CREATE TABLE allowances (
+  requester_id TEXT PRIMARY KEY REFERENCES requesters(id), account TEXT NOT NULL,
+  below_units INTEGER NOT NULL CHECK (below_units > 0), draw_units INTEGER NOT NULL CHECK (draw_units > 0),
+  state TEXT NOT NULL CHECK (state IN ('good', 'revoked', 'spent', 'empty')),
+  left_units INTEGER NOT NULL DEFAULT 0, seen_at INTEGER NOT NULL
+) STRICT;
+`,
 ]

@@ -41,15 +41,15 @@ export async function moveReceipt<F extends keyof typeof RECEIPT_MOVES>(
   return numUpdatedRows === 1n
 }
 
-export async function movePayout<F extends keyof typeof PAYOUT_MOVES>(
+export async function moveBatch<F extends keyof typeof PAYOUT_MOVES>(
   db: Kysely<Database>,
   id: string,
   from: F,
   to: (typeof PAYOUT_MOVES)[F][number],
-  patch: Patch<'payouts'>,
+  patch: Patch<'payout_batches'>,
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
-    .updateTable('payouts')
+    .updateTable('payout_batches')
     .set({ ...patch, state: to })
     .where('id', '=', id)
     .where('state', '=', from)

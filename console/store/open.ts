@@ -10,6 +10,7 @@ import type { Database } from './schema.ts'
 import { StoreError } from './store-error.ts'
 
 export interface Store {
+  readonly file: string
   readonly db: Kysely<Database>
   close(): Promise<void>
 }
@@ -86,6 +87,7 @@ export async function openDatabase(file: string): Promise<Store> {
       plugins: [integersPlugin],
     })
     return {
+      file,
       db,
       close: async () => {
         await db.destroy()

@@ -5,7 +5,7 @@ import type { PayoutState, ReceiptState, TaskState } from './states.ts'
 
 export interface Database {
   meta: { key: string; value: string }
-  owners: { id: string; name: string; wallet: string | null; created_at: number }
+  owners: { id: string; name: string; created_at: number }
   devices: {
     id: string
     name: string
@@ -124,29 +124,95 @@ export interface Database {
     to_account: string
     amount_units: bigint
   }
-  epochs: { id: Generated<number>; opened_at: number; closed_at: number | null }
-  payouts: {
+  epochs: {
+    id: Generated<number>
+    opened_at: number
+    closed_at: number | null
+    /** Of a closed epoch, hex: the Merkle root over its receipts, and the hash chain over all roots so far. */
+    root: string | null
+    head: string | null
+    leaves: number | null
+  }
+  /** One transaction each. */
+  payout_batches: {
     id: string
     epoch_id: number
-    owner_id: string
-    wallet: string
-    amount_units: bigint
     state: PayoutState
     /** Unique text in the transaction. */
     memo: string
+    /** Address of the account that the transaction makes and that can exist once only; null before there were any. */
+    marker: string | null
+    marker_lamports: number
+    /** When the marker's rent was taken back. */
+    reclaimed_at: number | null
     created_at: number
     updated_at: number
     /** A person-readable reason, for `failed`. */
     failure: string | null
+    /** When it was found on the chain and not here: this database came from a backup. */
+    adopted_at: number | null
+    /** 1: it failed by something in it, so that its payees are next paid alone. */
+    faulty: Generated<number>
+  }
+  /** The lines of a batch: one per payee. */
+  payouts: {
+    id: string
+    batch_id: string
+    /** Owner id, `requester/{id}` or `publisher/{id}` (rewards/payees.ts). */
+    payee: string
+    wallet: string
+    amount_units: bigint
+    /** Paid by the treasury for the wallet's new token account; 0 where it had one. */
+    rent_lamports: number
   }
   payout_attempts: {
-    payout_id: string
+    batch_id: string
     attempt: number
     signature: string
     wire: Uint8Array
     blockhash: string
     last_valid_block_height: number
     signed_at: number
+  }
+  wallets: { payee: string; address: string; since: number; proof: string }
+  wallet_changes: {
+    id: Generated<number>
+    payee: string
+    address: string
+    proof: string
+    asked_at: number
+    effective_at: number
+    state: 'waiting' | 'done' | 'cancelled'
+  }
+  deposit_addresses: {
+    requester_id: string
+    wallet: string
+    /** Its token account of the configured mint. */
+    account: string
+    /** Signature up to which the chain was read there. */
+    read_up_to: string | null
+    read_at: number | null
+  }
+  deposits: {
+    signature: string
+    account: string
+    requester_id: string
+    mint: string
+    amount_units: bigint
+    slot: number
+    at: number
+    state: 'credited' | 'dust' | 'foreign'
+    seen_at: number
+  }
+  allowances: {
+    requester_id: string
+    account: string
+    /** Drawn when the budget falls below this. */
+    below_units: bigint
+    draw_units: bigint
+    state: 'good' | 'revoked' | 'spent' | 'empty'
+    left_units: bigint
+    seen_at: number
   }
   publishers: {
     id: string

@@ -7,6 +7,7 @@ export type Route =
   | { readonly page: 'tasks'; readonly id?: string }
   | { readonly page: 'models' }
   | { readonly page: 'earnings' }
+  | { readonly page: 'transaction'; readonly id: string }
   | { readonly page: 'unknown'; readonly path: string }
 
 function levelsOf(path: string): string[] | undefined {
@@ -29,6 +30,7 @@ export function parsePath(path: string): Route {
   if (first === undefined) return { page: 'overview' }
   if (first === 'devices') return id === undefined ? { page: 'devices' } : { page: 'device', id }
   if (first === 'tasks') return id === undefined ? { page: 'tasks' } : { page: 'tasks', id }
+  if (first === 'transactions' && id !== undefined) return { page: 'transaction', id }
   if (id !== undefined) return { page: 'unknown', path }
   return first === 'earnings' || first === 'models' ? { page: first } : { page: 'unknown', path }
 }
@@ -41,4 +43,5 @@ export const paths = {
   task: (id: string) => `/tasks/${encodeURIComponent(id)}`,
   models: '/models',
   earnings: '/earnings',
+  transaction: (signature: string) => `/transactions/${encodeURIComponent(signature)}`,
 } as const

@@ -22,13 +22,16 @@ export type PayoutDetail = InferResponseType<Client['payouts'][':id']['$get'], 2
 export type EpochDetail = InferResponseType<Client['rewards']['epochs'][':id']['$get'], 200>
 export type Settlement = InferResponseType<Client['payouts']['$post'], 200>
 export type Enrollment = InferResponseType<Client['enrollments']['$post'], 201>
+export type Transaction = InferResponseType<Client['chain']['transactions'][':signature']['$get'], 200>
+export type Requesters = InferResponseType<Client['requesters']['$get'], 200>
+export type WalletChanges = InferResponseType<Client['wallets']['changes']['$get'], 200>
 export type EnrollmentOptions = Parameters<Client['enrollments']['$post']>[0]['json']
 
 /** Of an epoch: enough to see what it is made of; the API gives them all. */
 const SHOWN_RECEIPTS = 25
 const UNREACHABLE = 'The console cannot be reached.'
 
-async function messageOf(response: ClientResponse<unknown>): Promise<string> {
+async function messageOf(response: Pick<Response, 'json' | 'status'>): Promise<string> {
   try {
     const body = (await response.json()) as { error?: { message?: string } }
     return body.error?.message ?? `The console answered ${response.status}.`
@@ -86,14 +89,35 @@ export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
       answer<EpochDetail>(() =>
         api.rewards.epochs[':id'].$get({ param: { id: String(id) }, query: { limit: String(SHOWN_RECEIPTS) } }),
       ),
-    payout: (id: string) => answer<PayoutDetail>(() => api.payouts[':id'].$get({ param: { id } })),
+    payout: (id: string) =>
+      answer<PayoutDetail>(() => api.payouts[':id'].$get({ param: { id: encodeURIComponent(id) } })),
     settle: () => answer<Settlement>(() => api.payouts.$post()),
     checkLedger: () => answer<InferResponseType<typeof api.ledger.check.$get, 200>>(() => api.ledger.check.$get()),
+    transaction: (signature: string) =>
+      answer<Transaction>(() => api.chain.transactions[':signature'].$get({ param: { signature } })),
+    requesters: () => answer<Requesters>(() => api.requesters.$get()),
+    addRequester: (json: { id: string; name?: string }) =>
+      answer<InferResponseType<Client['requesters']['$post'], 201>>(() => api.requesters.$post({ json })),
+    openDeposit: (id: string) =>
+      answer<Requesters[number]>(() => api.requesters[':id'].deposit.$post({ param: { id } })),
+    walletChanges: () => answer<WalletChanges>(() => api.wallets.changes.$get()),
+    cancelWalletChange: (id: number) =>
+      answer<object>(() => api.wallets.changes[':id'].$delete({ param: { id: String(id) } })),
     enroll: (json: EnrollmentOptions) => answer<Enrollment>(() => api.enrollments.$post({ json })),
     /** The frame of a task as it was sent; undefined once the console no longer keeps it. */
     frame: async (id: string): Promise<Blob | undefined> => {
       const response = await fetch(`/api/tasks/${encodeURIComponent(id)}/frame`, { headers: authorization() })
       return response.ok ? response.blob() : undefined
+    },
+    /** A file behind the bearer token; its reason in words where there is none. */
+    file: async (path: string): Promise<Outcome<Blob>> => {
+      try {
+        const response = await fetch(path, { headers: authorization() })
+        if (response.ok) return { ok: true, value: await response.blob() }
+        return { ok: false, status: response.status, message: await messageOf(response) }
+      } catch {
+        return { ok: false, status: 0, message: UNREACHABLE }
+      }
     },
     openEvents: (signal: AbortSignal): Promise<Response> =>
       fetch('/api/events', { headers: { ...authorization(), accept: 'text/event-stream' }, signal }),

@@ -8,6 +8,7 @@ import { LoginPage } from './pages/login.tsx'
 import { ModelsPage } from './pages/models.tsx'
 import { OverviewPage } from './pages/overview.tsx'
 import { TasksPage } from './pages/tasks.tsx'
+import { TransactionPage } from './pages/transaction.tsx'
 import { Arrival } from './parts/arrival.tsx'
 import { OfflineBanner, RefusalBanner } from './parts/banner.tsx'
 import { Empty } from './parts/empty.tsx'
@@ -29,6 +30,8 @@ function PageFor({ at }: { at: Route }) {
       return <ModelsPage />
     case 'earnings':
       return <EarningsPage />
+    case 'transaction':
+      return <TransactionPage key={at.id} signature={at.id} />
     case 'unknown':
       return (
         <Empty title={`There is no page at ${at.path}.`}>
@@ -45,6 +48,7 @@ const TITLES = {
   tasks: 'Tasks',
   models: 'Models',
   earnings: 'Earnings',
+  transaction: 'Transaction',
   unknown: 'Not found',
 } as const
 

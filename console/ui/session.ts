@@ -121,6 +121,7 @@ const NEEDS: Readonly<Record<Route['page'], readonly (keyof typeof readers)[]>> 
   tasks: ['overview', 'tasks'],
   models: ['overview', 'models'],
   earnings: ['overview', 'rewards'],
+  transaction: ['overview'],
   unknown: ['overview'],
 }
 

@@ -1,14 +1,14 @@
-// The running console as the `models` commands call it: where it is, with which token, and what it says when it refuses.
+// The running console as commands call it: where it is, with which token, and what it says when it refuses.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 
 /** What a person can do something about; its message says what. */
-export class ModelsFault extends Error {
-  override readonly name = 'ModelsFault'
+export class ConsoleFault extends Error {
+  override readonly name = 'ConsoleFault'
   readonly code: 'no-console' | 'unreachable' | 'refused' | 'unreadable' | 'not-written'
 
-  constructor(code: ModelsFault['code'], message: string, cause?: unknown) {
+  constructor(code: ConsoleFault['code'], message: string, cause?: unknown) {
     super(message, { cause })
     this.code = code
   }
@@ -21,7 +21,7 @@ export interface ConsoleAddress {
 
 const Ready = z.object({ console: z.object({ url: z.string(), token: z.string() }) })
 
-/** What was given, and the rest from DATA/ready.json or DATA/keys. Rejects with ModelsFault. */
+/** What was given, and the rest from DATA/ready.json or DATA/keys. Rejects with ConsoleFault. */
 export async function findConsole(given: { url?: string; token?: string; data: string }): Promise<ConsoleAddress> {
   const { url, token, data } = given
   if (url !== undefined && token !== undefined) return { url, token }
@@ -32,7 +32,7 @@ export async function findConsole(given: { url?: string; token?: string; data: s
   const kept = await readFile(join(data, 'keys', 'console.token'), 'utf8').catch(() => undefined)
   const found = { url: url ?? ready?.url, token: token ?? ready?.token ?? kept?.trim() }
   if (found.url !== undefined && found.token !== undefined) return { url: found.url, token: found.token }
-  throw new ModelsFault(
+  throw new ConsoleFault(
     'no-console',
     `there is no ${file}: start the console, name its data folder with --data, or give --url and --token`,
   )
@@ -56,6 +56,8 @@ export interface Asked {
   readonly text?: { readonly type: string; readonly body: string }
   readonly bytes?: ReadableStream<Uint8Array>
   readonly length?: number
+  /** The answer is taken as it is; otherwise it is JSON. */
+  readonly answer?: 'text'
 }
 
 const bodyOf = ({ json, text, bytes, length }: Asked): { headers: Record<string, string>; init: RequestInit } => {
@@ -67,12 +69,12 @@ const bodyOf = ({ json, text, bytes, length }: Asked): { headers: Record<string,
   return { headers, init: { body: bytes, duplex: 'half' } as RequestInit }
 }
 
-export interface ModelsApi {
-  /** The status and the parsed answer. Rejects with ModelsFault when the console refuses or is not there. */
+export interface ConsoleApi {
+  /** The status and the parsed answer. Rejects with ConsoleFault when the console refuses or is not there. */
   ask<T>(path: string, asked?: Asked): Promise<{ status: number; body: T }>
 }
 
-export function createModelsApi({ url, token }: ConsoleAddress): ModelsApi {
+export function createConsoleApi({ url, token }: ConsoleAddress): ConsoleApi {
   async function send(path: string, asked: Asked): Promise<Response> {
     const { headers, init } = bodyOf(asked)
     const head = { ...headers, authorization: `Bearer ${token}` }
@@ -80,7 +82,7 @@ export function createModelsApi({ url, token }: ConsoleAddress): ModelsApi {
       return await fetch(new URL(path, url), { method: asked.method ?? 'GET', ...init, headers: head })
     } catch (cause) {
       const why = cause instanceof Error && cause.cause instanceof Error ? ` (${cause.cause.message})` : ''
-      throw new ModelsFault('unreachable', `the console at ${url} cannot be reached${why}: is it running?`, cause)
+      throw new ConsoleFault('unreachable', `the console at ${url} cannot be reached${why}: is it running?`, cause)
     }
   }
 
@@ -89,9 +91,9 @@ export function createModelsApi({ url, token }: ConsoleAddress): ModelsApi {
       const response = await send(path, asked)
       const text = await response.text()
       const json = jsonOf(text)
-      if (response.ok) return { status: response.status, body: json as T }
+      if (response.ok) return { status: response.status, body: (asked.answer === 'text' ? text : json) as T }
       const message = Refusal.safeParse(json).data?.error.message ?? `it answered HTTP status ${response.status}`
-      throw new ModelsFault('refused', `the console at ${url} refused: ${message}`)
+      throw new ConsoleFault('refused', `the console at ${url} refused: ${message}`)
     },
   }
 }

@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts'
 import { startConsole } from '../start/console.ts'
 import type { Surroundings } from '../start/surroundings.ts'
+import { nameWallet } from '../wallets/wallets.ts'
 
 const OPERATOR = 'operator'
 
@@ -10,12 +11,9 @@ export async function consoleOnly(config: Config, surroundings: Surroundings): P
   const { url, broker, keys, store } = await startConsole({ config, supply: 0n }, surroundings)
   await store.db
     .insertInto('owners')
-    .values({ id: OPERATOR, name: 'Operator', wallet: config.wallet ?? null, created_at: surroundings.now() })
-    .onConflict((conflict) =>
-      config.wallet === undefined
-        ? conflict.column('id').doNothing()
-        : conflict.column('id').doUpdateSet({ wallet: config.wallet }),
-    )
+    .values({ id: OPERATOR, name: 'Operator', created_at: surroundings.now() })
+    .onConflict((conflict) => conflict.column('id').doNothing())
     .execute()
+  if (config.wallet !== undefined) await nameWallet(store.db, OPERATOR, config.wallet, surroundings.now())
   return `\n  The console is at ${url}/#token=${keys.token}\n  It works through the broker at ${broker.url}.\n`
 }

@@ -1,21 +1,12 @@
 // `bramble models …`: publisher keys, signatures, publishing, and which versions boards should serve.
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { type ArgsDef, defineCommand, type ParsedArgs } from 'citty'
+import { type ArgsDef, defineCommand } from 'citty'
 import type { DesiredChange, ModelView, PublisherView } from '../routes/shapes.ts'
-import { createModelsApi, findConsole, type ModelsApi, ModelsFault } from './models-api.ts'
+import { apiOf, command, needed, toConsole } from './command.ts'
+import { ConsoleFault } from './console-api.ts'
 import { changeText, listText } from './models-list.ts'
 import { publish } from './models-publish.ts'
 import { makeKey, signFolder, writeRelease } from './models-sign.ts'
-
-const FAILED = 1
-const EXPLAINED: ReadonlySet<string> = new Set(['CatalogError', 'ModelsFault', 'RegistryError', 'SecretError'])
-
-const toConsole = {
-  url: { type: 'string', description: "The console's address (from DATA/ready.json)" },
-  token: { type: 'string', description: "The console's token (BRAMBLE_TOKEN, or from DATA/ready.json)" },
-  data: { type: 'string', default: './data', description: "The console's data folder" },
-} satisfies ArgsDef
 
 const folder = {
   type: 'positional',
@@ -29,42 +20,6 @@ const signing = {
 const where = {
   device: { type: 'string', description: 'For this board alone, instead of the fleet' },
 } satisfies ArgsDef
-
-async function apiOf({ url, token, data }: ParsedArgs<typeof toConsole>): Promise<ModelsApi> {
-  const given = token ?? process.env['BRAMBLE_TOKEN']
-  return createModelsApi(
-    await findConsole({
-      data: resolve(data),
-      ...(url !== undefined && { url }),
-      ...(given !== undefined && { token: given }),
-    }),
-  )
-}
-
-/** Tells a fault that explains itself in one line, with exit code 1. */
-async function explained(work: () => Promise<string>): Promise<void> {
-  try {
-    process.stdout.write(`${await work()}\n`)
-  } catch (error) {
-    if (!(error instanceof Error) || !EXPLAINED.has(error.name)) throw error
-    process.stderr.write(`${error.message}\n`)
-    process.exitCode = FAILED
-  }
-}
-
-function command<A extends ArgsDef>(
-  name: string,
-  description: string,
-  args: A,
-  run: (args: ParsedArgs<A>) => Promise<string>,
-) {
-  return defineCommand<A>({ meta: { name, description }, args, run: ({ args: given }) => explained(() => run(given)) })
-}
-
-const needed = (value: string | undefined, name: string): string => {
-  if (value === undefined || value === '') throw new ModelsFault('unreadable', `--${name} is needed`)
-  return value
-}
 
 const keygen = command(
   'keygen',
@@ -111,7 +66,7 @@ async function releaseFor(args: {
       now: Date.now(),
     })
   const text = await readFile(args.release, 'utf8').catch((cause: unknown) => {
-    throw new ModelsFault('unreadable', `the release ${args.release} cannot be read`, cause)
+    throw new ConsoleFault('unreadable', `the release ${args.release} cannot be read`, cause)
   })
   return text.trim()
 }
@@ -149,7 +104,7 @@ const desireArgs = {
 const desire = command('desire', 'Say which version boards should serve.', desireArgs, async (args) => {
   const [model = '', version = ''] = args.model.split('@')
   if (version === '')
-    throw new ModelsFault('unreadable', `${args.model}: write MODEL@VERSION, for example mobilenet-v1@1.0.0`)
+    throw new ConsoleFault('unreadable', `${args.model}: write MODEL@VERSION, for example mobilenet-v1@1.0.0`)
   const json = { model, version: version === 'own' ? null : version }
   const { body } = await (await apiOf(args)).ask<DesiredChange>(desiredPath(args.device), { method: 'PUT', json })
   return changeText(body)

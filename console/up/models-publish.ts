@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { ReleaseFile } from '../../broker/protocol/packages.ts'
 import type { ReleaseView } from '../routes/shapes.ts'
-import { type ModelsApi, ModelsFault } from './models-api.ts'
+import { type ConsoleApi, ConsoleFault } from './console-api.ts'
 
 export interface Publishing {
-  readonly api: ModelsApi
+  readonly api: ConsoleApi
   readonly folder: string
   readonly jws: string
   /** Bytes handed in so far, and how many there are. */
@@ -23,7 +23,7 @@ export interface Published {
 
 type Offered = ReleaseView | { readonly missing: readonly ReleaseFile[] }
 
-/** Rejects with ModelsFault. */
+/** Rejects with ConsoleFault. */
 export async function publish({ api, folder, jws, progress }: Publishing): Promise<Published> {
   const offer = () =>
     api.ask<Offered>('/api/releases', { method: 'POST', text: { type: 'application/jose', body: jws } })
@@ -49,5 +49,5 @@ export async function publish({ api, folder, jws, progress }: Publishing): Promi
   const second = await offer()
   if (!('missing' in second.body)) return { release: second.body, isNew: second.status === 201, sentBytes }
   const [lost] = second.body.missing
-  throw new ModelsFault('refused', `the console still lacks ${lost?.path ?? 'a file'}: publish it again`)
+  throw new ConsoleFault('refused', `the console still lacks ${lost?.path ?? 'a file'}: publish it again`)
 }

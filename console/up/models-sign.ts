@@ -8,11 +8,11 @@ import { releaseOf } from '../registry/folder.ts'
 import { rawKeyOf, readPublisherKey } from '../registry/registry.ts'
 import { readSecret, writeSecret } from '../secrets.ts'
 import { newPublisherKey } from '../start/keys.ts'
-import { ModelsFault } from './models-api.ts'
+import { ConsoleFault } from './console-api.ts'
 
 const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '')
 
-/** Makes a key file that was not there, 0600, and answers the public half. Rejects with ModelsFault. */
+/** Makes a key file that was not there, 0600, and answers the public half. Rejects with ConsoleFault. */
 export async function makeKey(file: string): Promise<string> {
   let pem = newPublisherKey()
   // The public half is typed on command lines, which would read a dash at its beginning as an option.
@@ -21,21 +21,21 @@ export async function makeKey(file: string): Promise<string> {
     await writeSecret(file, pem)
   } catch (error) {
     if (codeOf(error) !== 'EEXIST')
-      throw new ModelsFault('not-written', `${file} cannot be written (${codeOf(error)})`, error)
-    throw new ModelsFault('not-written', `${file} exists already; a key is never overwritten`, error)
+      throw new ConsoleFault('not-written', `${file} cannot be written (${codeOf(error)})`, error)
+    throw new ConsoleFault('not-written', `${file} exists already; a key is never overwritten`, error)
   }
   return rawKeyOf(readPublisherKey(pem))
 }
 
-/** Rejects with ModelsFault, or with SecretError for a file that others may read. */
+/** Rejects with ConsoleFault, or with SecretError for a file that others may read. */
 export async function readKey(file: string) {
   const pem = await readSecret(file)
   if (pem === undefined)
-    throw new ModelsFault('unreadable', `there is no key at ${file}: make one with: bramble models keygen ${file}`)
+    throw new ConsoleFault('unreadable', `there is no key at ${file}: make one with: bramble models keygen ${file}`)
   try {
     return readPublisherKey(pem)
   } catch (error) {
-    throw new ModelsFault('unreadable', `${file} holds no Ed25519 private key in PEM`, error)
+    throw new ConsoleFault('unreadable', `${file} holds no Ed25519 private key in PEM`, error)
   }
 }
 
@@ -53,7 +53,7 @@ export async function signFolder({ folder, keyFile, publisher, now }: Signing): 
   const fault = faultOfList(release)
   const opened = fault === undefined ? await openPackage(folder, release) : undefined
   if (opened?.ok === true) return signRelease(release, key)
-  throw new ModelsFault('unreadable', `${folder} is no package a board would take: ${fault ?? opened?.reason}`)
+  throw new ConsoleFault('unreadable', `${folder} is no package a board would take: ${fault ?? opened?.reason}`)
 }
 
 /** Public text: a release may be handed around. */
@@ -63,6 +63,6 @@ export async function writeRelease(file: string, jws: string): Promise<void> {
     await handle.writeFile(`${jws}\n`)
     await handle.close()
   } catch (error) {
-    throw new ModelsFault('not-written', `${file} cannot be written (${codeOf(error)})`, error)
+    throw new ConsoleFault('not-written', `${file} cannot be written (${codeOf(error)})`, error)
   }
 }

@@ -1,11 +1,14 @@
 // What a newcomer finds: an owner with a wallet, and a requester with a budget. Safe to run at every start.
 import { join } from 'node:path'
+import type { Kysely } from 'kysely'
 import type { Requesters } from '../market/requesters.ts'
 import { accounts } from '../rewards/accounts.ts'
 import { post } from '../rewards/ledger.ts'
 import { readSecret, writeSecret } from '../secrets.ts'
 import { readOrCreateKeyFile } from '../settlement/keys.ts'
 import type { Store } from '../store/open.ts'
+import type { Database } from '../store/schema.ts'
+import { nameWallet } from '../wallets/wallets.ts'
 
 export const DEMO = 'demo'
 /** 1,000 tokens of 6 decimals. */
@@ -31,9 +34,10 @@ async function seedOwner({ store, keysFolder, now, wallet }: SeedOptions): Promi
   const address = wallet ?? (await readOrCreateKeyFile(join(keysFolder, 'demo-wallet.json'))).address
   await store.db
     .insertInto('owners')
-    .values({ id: DEMO, name: 'Demo owner', wallet: address, created_at: now() })
-    .onConflict((conflict) => conflict.column('id').doUpdateSet({ wallet: address }))
+    .values({ id: DEMO, name: 'Demo owner', created_at: now() })
+    .onConflict((conflict) => conflict.column('id').doNothing())
     .execute()
+  await nameWallet(store.db, DEMO, address, now())
   return address
 }
 
@@ -49,13 +53,19 @@ async function seedRequester({ requesters }: SeedOptions, keyFile: string): Prom
   return key
 }
 
+async function grantOnce(trx: Kysely<Database>, at: number): Promise<void> {
+  const shared = { ref: 'demo:first', from: accounts.outside, to: accounts.budget(DEMO) } as const
+  // Before there were grants it was posted as a deposit.
+  const posted = await trx.selectFrom('transfers').select('id').where('ref', '=', shared.ref).executeTakeFirst()
+  if (!posted) await post(trx, [{ ...shared, kind: 'grant', amount: DEMO_BUDGET, at }])
+}
+
 export async function seed(options: SeedOptions): Promise<Seeded> {
   const { store, keysFolder, now } = options
   const keyFile = join(keysFolder, 'demo-requester.key')
   const wallet = await seedOwner(options)
   const apiKey = await seedRequester(options, keyFile)
   // Posted once, ever: the same kind, reference and account again changes nothing. Its tokens are the treasury's first.
-  const deposit = { kind: 'deposit', ref: 'demo:first', from: accounts.outside, to: accounts.budget(DEMO) } as const
-  await store.db.transaction().execute((trx) => post(trx, [{ ...deposit, amount: DEMO_BUDGET, at: now() }]))
+  await store.db.transaction().execute((trx) => grantOnce(trx, now()))
   return { wallet, apiKey, keyFile }
 }

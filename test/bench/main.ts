@@ -9,6 +9,7 @@ import { pino } from 'pino'
 import { connectLink } from '../../broker/link.ts'
 import { filters } from '../../broker/protocol/topics.ts'
 import { ROOT, removeFolder, startBramble } from '../harness/bramble.ts'
+import { ledgerText, measureLedger } from './ledger.ts'
 import { type Address, createLoad, type LoadGenerator } from './load.ts'
 import { measureLone } from './lone.ts'
 import { measureOutbox } from './outbox.ts'
@@ -125,7 +126,9 @@ async function main(): Promise<void> {
     say(
       `outbox: ${Math.round(outbox.resultsPerS)} results/s; written per 1,000 results: ${kib(outbox.bytesPer1000)} in a flood, ${kib(outbox.dripped.bytesPer1000)} at 20 a second`,
     )
-    if (values.json) console.log(JSON.stringify({ machine, rows, lone, outbox }))
+    const ledger = await measureLedger()
+    say(ledgerText(ledger))
+    if (values.json) console.log(JSON.stringify({ machine, rows, lone, outbox, ledger }))
   } finally {
     await link.close()
     await bramble.stop()

@@ -41,6 +41,7 @@ function svgOf(lines: readonly Line[]): string {
     )
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" fill="#444">
+<title>Memory in MiB over the minutes of a soak</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${[...grid, ...hours, ...drawn].join('\n')}
 <text x="${(WIDTH - RIGHT + LEFT) / 2}" y="${HEIGHT - 4}" text-anchor="middle">minutes</text>

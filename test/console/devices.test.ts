@@ -47,7 +47,7 @@ describe('the boards', () => {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'bramble-devices-'))
     store = await openDatabase(join(folder, 'console.db'))
-    await store.db.insertInto('owners').values({ id: 'demo', name: 'demo', wallet: null, created_at: now }).execute()
+    await store.db.insertInto('owners').values({ id: 'demo', name: 'demo', created_at: now }).execute()
     const board = { id: 'dev-a', name: 'calm-teal-owl', owner_id: 'demo', public_key: 'key', enrolled_at: now }
     await store.db.insertInto('devices').values(board).execute()
     devices = await open()

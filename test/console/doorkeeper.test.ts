@@ -25,7 +25,7 @@ describe('the doorkeeper', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'bramble-door-'))
     store = await openDatabase(join(folder, 'console.db'))
-    await store.db.insertInto('owners').values({ id: 'ann', name: 'Ann', wallet: null, created_at: now }).execute()
+    await store.db.insertInto('owners').values({ id: 'ann', name: 'Ann', created_at: now }).execute()
     const board = { id: 'dev-a', name: 'owl', owner_id: 'ann', public_key: 'key', enrolled_at: now }
     await store.db.insertInto('devices').values(board).execute()
     const requesters = createRequesters({ db: store.db, now: clock, randomBytes })

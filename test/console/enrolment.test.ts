@@ -45,7 +45,7 @@ describe('enrolment', () => {
     folder = await mkdtemp(join(tmpdir(), 'bramble-enrol-'))
     store = await openDatabase(join(folder, 'console.db'))
     for (const id of ['demo', 'other'])
-      await store.db.insertInto('owners').values({ id, name: id, wallet: null, created_at: now }).execute()
+      await store.db.insertInto('owners').values({ id, name: id, created_at: now }).execute()
     devices = await createDevices({ db: store.db, now: clock, emit: () => undefined, onGone: () => undefined })
     enrolment = createEnrolment({
       db: store.db,

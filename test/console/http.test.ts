@@ -49,6 +49,7 @@ describe('the HTTP API', () => {
       expect(Object.keys(paths).sort()).toEqual([
         '/.well-known/jwks.json',
         '/api/blobs/{digest}',
+        '/api/chain/transactions/{signature}',
         '/api/devices',
         '/api/devices/{id}',
         '/api/devices/{id}/commands',
@@ -63,16 +64,31 @@ describe('the HTTP API', () => {
         '/api/ledger/check',
         '/api/models',
         '/api/overview',
+        '/api/owners',
         '/api/payouts',
         '/api/payouts/{id}',
         '/api/publishers',
         '/api/publishers/{id}',
         '/api/releases',
+        '/api/requesters',
+        '/api/requesters/{id}',
+        '/api/requesters/{id}/allowance',
+        '/api/requesters/{id}/deposit',
+        '/api/requesters/{id}/key',
+        '/api/requesters/{id}/withdraw',
         '/api/rewards',
         '/api/rewards/epochs/{id}',
+        '/api/rewards/receipts/{id}/proof',
+        '/api/rewards/receipts/{id}/{verdict}',
+        '/api/rewards/reconcile',
+        '/api/rewards/statements/{payee}',
         '/api/tasks',
         '/api/tasks/{id}',
         '/api/tasks/{id}/frame',
+        '/api/wallets',
+        '/api/wallets/challenge',
+        '/api/wallets/changes',
+        '/api/wallets/changes/{id}',
         '/boards/blobs/{digest}',
         '/boards/desired',
         '/boards/releases/{digest}',
@@ -268,11 +284,15 @@ describe('the HTTP API', () => {
         owed: '316',
       })
 
-      const settled = await json<{ message: string; payouts: unknown[] }>(here.call('/api/payouts', { method: 'POST' }))
+      const settled = await json<{ message: string; payouts: { id: string }[] }>(
+        here.call('/api/payouts', { method: 'POST' }),
+      )
       expect(settled).toMatchObject({
         message: '1 payout is on the way.',
-        payouts: [{ amount: '316', owner: { id: 'demo' } }],
+        payouts: [{ id: 'e1-1/1', batch: 'e1-1', amount: '316', owner: { id: 'demo' }, rentLamports: 2_039_280 }],
       })
+      const one = await json<{ payout: unknown }>(here.call(`/api/payouts/${encodeURIComponent('e1-1/1')}`))
+      expect(one.payout).toEqual(settled.payouts[0])
       const again = await json<{ message: string }>(here.call('/api/payouts', { method: 'POST' }))
       expect(again.message).toBe('Nothing has left the hold yet, so there is nothing to pay.')
       const after = await json<Rewards>(here.call('/api/rewards'))

@@ -106,11 +106,16 @@ describe('bramble up', () => {
     }, 'a payout')
     expect(payout?.owner.id).toBe('demo')
     const finalized = await until(async () => {
-      const { payout: view } = await read<{ payout: PayoutView }>(`/api/payouts/${payout?.id}`)
+      const { payout: view } = await read<{ payout: PayoutView }>(
+        `/api/payouts/${encodeURIComponent(payout?.id ?? '')}`,
+      )
       return view.state === 'finalized' ? view : undefined
     }, 'the payout to be finalized')
-    const detail = await read<{ transaction: { meta: { err: null } } }>(`/api/payouts/${finalized.id}`)
-    expect(detail.transaction.meta.err).toBeNull()
+    const detail = await read<{ transaction: { signature: string; error?: string } }>(
+      `/api/payouts/${encodeURIComponent(finalized.id)}`,
+    )
+    expect(detail.transaction.signature).toBe(finalized.signature)
+    expect(detail.transaction).not.toHaveProperty('error')
     const rewards = await until(async () => {
       const view = await read<Rewards>('/api/rewards')
       return BigInt(view.owners[0]?.walletBalance ?? '0') >= BigInt(finalized.amount) ? view : undefined

@@ -13,6 +13,7 @@ const FINE: HealthFacts = {
   boards: [{ name: 'calm-teal-owl', state: 'working', reason: 'Answered 1 s ago.' }],
   failedPayouts: 0,
   refused: [],
+  troubles: [],
   token: { symbol: 'BRMB', decimals: 6, mint: 'mint' },
   treasury: { address: 'TREASURY', balance: '5', liabilities: '5', coverage: 1 },
   chainAnswers: true,

@@ -43,7 +43,7 @@ export async function enrol(store: Store, owner = 'owner-a'): Promise<Board> {
   const device = deviceIdOf(rawPublicKey(publicKey))
   await store.db
     .insertInto('owners')
-    .values({ id: owner, name: owner, wallet: null, created_at: 0 })
+    .values({ id: owner, name: owner, created_at: 0 })
     .onConflict((conflict) => conflict.doNothing())
     .execute()
   await store.db

@@ -81,19 +81,14 @@ async function payout(id: string, amount: bigint, state: 'sent' | 'finalized'): 
     await post(trx, [{ kind: 'payout', ref: id, from: payable, to: inPayout, amount, at: 0 }])
     if (state === 'finalized')
       await post(trx, [{ kind: 'paid', ref: id, from: inPayout, to: accounts.paid('owner-a'), amount, at: 0 }])
+    const times = { created_at: 0, updated_at: 0 }
+    await trx
+      .insertInto('payout_batches')
+      .values({ id, epoch_id: 1, state, memo: id, marker_lamports: 0, ...times })
+      .execute()
     await trx
       .insertInto('payouts')
-      .values({
-        id,
-        epoch_id: 1,
-        owner_id: 'owner-a',
-        wallet: 'w',
-        amount_units: amount,
-        state,
-        memo: id,
-        created_at: 0,
-        updated_at: 0,
-      })
+      .values({ id: `${id}/1`, batch_id: id, payee: 'owner-a', wallet: 'w', amount_units: amount, rent_lamports: 0 })
       .execute()
   })
 }
@@ -107,7 +102,7 @@ test('a ledger in the middle of its life is sound', async () => {
   const report = await checkLedger(store.db, { treasuryBalance: 10_000n })
   expect(report.checks.filter((check) => !check.ok)).toEqual([])
   expect(report.ok).toBe(true)
-  expect(report.checks).toHaveLength(10)
+  expect(report.checks).toHaveLength(15)
 })
 
 test('closing an epoch makes payable what has left the hold, once, and an empty epoch stays open', async () => {
@@ -127,7 +122,7 @@ const CORRUPTIONS: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a balance edited by hand',
     `update accounts set balance_units = balance_units + 1 where id = 'budget:req-a'`,
-    ['balances equal their transfers', 'deposits are all accounted for'],
+    ['balances equal their transfers', 'what came in is all accounted for'],
   ],
   [
     'money moved between two balances',
@@ -143,12 +138,16 @@ const CORRUPTIONS: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a transfer made larger',
     `update transfers set amount_units = amount_units + 1 where kind = 'deposit'`,
-    ['balances equal their transfers', 'deposits are all accounted for'],
+    ['balances equal their transfers', 'what came in is all accounted for'],
   ],
   [
     'a receipt credited without its transfer',
     `update receipts set amount_units = amount_units + 1 where id = 1`,
-    ['earnings equal credited receipts'],
+    [
+      'earnings equal credited receipts',
+      'each epoch made payable what its receipts say',
+      'epochs hold the receipts that they committed to',
+    ],
   ],
   [
     'a receipt that was never credited',
@@ -163,14 +162,77 @@ const CORRUPTIONS: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a task paid by two receipts',
     `update receipts set task_id = (select task_id from receipts where id = 2) where id = 1`,
-    ['no task is paid twice'],
+    ['epochs hold the receipts that they committed to', 'no task is paid twice'],
   ],
   [
     'a payout marked final too early',
-    `update payouts set state = 'finalized'`,
+    `update payout_batches set state = 'finalized'`,
     ['money in payout belongs to open payouts', 'paid money belongs to finalized payouts'],
   ],
-  ['a payout that vanished', `delete from payouts where state = 'sent'`, ['money in payout belongs to open payouts']],
+  [
+    'a payout that vanished',
+    `delete from payouts where batch_id = 'payout-2'`,
+    ['money in payout belongs to open payouts'],
+  ],
+  [
+    'money that left the ledger',
+    `update transfers set to_account = 'outside' where kind = 'fee' and id = (select min(id) from transfers where kind = 'fee')`,
+    ['balances equal their transfers', 'money enters where it may, and none leaves'],
+  ],
+  [
+    'an entry to an account that none may go to',
+    `update transfers set kind = 'grant' where kind = 'reserve' and id = (select min(id) from transfers where kind = 'reserve')`,
+    ['what came in is all accounted for', 'money enters where it may, and none leaves'],
+  ],
+  [
+    'a held receipt whose price was given back',
+    `update receipts set state = 'held', epoch_id = null where id = 1`,
+    [
+      'held receipts keep their price',
+      'earnings equal credited receipts',
+      'each epoch made payable what its receipts say',
+      'epochs hold the receipts that they committed to',
+    ],
+  ],
+  [
+    'a receipt slipped into a closed epoch',
+    `update receipts set epoch_id = 1 where epoch_id is null`,
+    [
+      'pending money belongs to receipts in the hold',
+      'each epoch made payable what its receipts say',
+      'epochs hold the receipts that they committed to',
+    ],
+  ],
+  [
+    'a receipt of a closed epoch that was changed afterwards',
+    `update receipts set output_digest = input_sha256 where id = 1`,
+    ['epochs hold the receipts that they committed to'],
+  ],
+  [
+    'an epoch that lost its receipts',
+    `update receipts set epoch_id = null where epoch_id = 1`,
+    [
+      'pending money belongs to receipts in the hold',
+      'each epoch made payable what its receipts say',
+      'epochs hold the receipts that they committed to',
+    ],
+  ],
+  [
+    'a head that was exchanged',
+    `update epochs set head = root where id = 1`,
+    ['epochs hold the receipts that they committed to'],
+  ],
+  [
+    'a deposit that is called credited and was not',
+    `insert into deposits (signature, account, requester_id, mint, amount_units, slot, at, state, seen_at)
+      values ('s', 'a', 'req-a', 'm', 5, 1, 1, 'credited', 1)`,
+    ['deposits are credited once and in full'],
+  ],
+  [
+    'a root that was exchanged',
+    `update epochs set root = replace(root, substr(root, 1, 1), case substr(root, 1, 1) when 'a' then 'b' else 'a' end) where id = 1`,
+    ['epochs hold the receipts that they committed to'],
+  ],
 ]
 
 test.each(CORRUPTIONS)('the check finds %s', async (_, statement, expected) => {

@@ -1,17 +1,22 @@
 // The script, played by an unmodified @solana/kit 8 with the genuine @solana-program builders.
 import {
+  AccountRole,
   type Address,
   address,
   airdropFactory,
   appendTransactionMessageInstructions,
   compileTransactionMessage,
+  compressTransactionMessageUsingAddressLookupTables,
+  createAddressWithSeed,
   createSolanaRpc,
   createSolanaRpcSubscriptions,
   createTransactionMessage,
   generateKeyPairSigner,
+  getAddressEncoder,
   getBase64Decoder,
   getBase64EncodedWireTransaction,
   getCompiledTransactionMessageEncoder,
+  getProgramDerivedAddress,
   getSignatureFromTransaction,
   type Instruction,
   isSolanaError,
@@ -26,7 +31,12 @@ import {
   signTransactionMessageWithSigners,
   type TransactionMessageBytesBase64,
 } from '@solana/kit'
-import { getCreateAccountInstruction } from '@solana-program/system'
+import {
+  getCreateAccountInstruction,
+  getCreateAccountWithSeedInstruction,
+  getTransferSolWithSeedInstruction,
+  SYSTEM_PROGRAM_ADDRESS,
+} from '@solana-program/system'
 import {
   findAssociatedTokenPda,
   getCreateAssociatedTokenIdempotentInstruction,
@@ -37,6 +47,27 @@ import {
 } from '@solana-program/token'
 import { MEMO_PROGRAM } from '../../console/settlement/spl.ts'
 import type { ScriptClient } from './rpc-script.ts'
+
+const LOOKUP_TABLE_PROGRAM = address('AddressLookupTab1e1111111111111111111111111')
+/** By hand: the library's own package for it does not go with this release. CreateLookupTable is 0, ExtendLookupTable 2. */
+const tableInstruction = (table: Address, payer: Address, data: Uint8Array): Instruction => ({
+  programAddress: LOOKUP_TABLE_PROGRAM,
+  accounts: [
+    { address: table, role: AccountRole.WRITABLE },
+    { address: payer, role: AccountRole.READONLY_SIGNER },
+    { address: payer, role: AccountRole.WRITABLE_SIGNER },
+    { address: SYSTEM_PROGRAM_ADDRESS, role: AccountRole.READONLY },
+  ],
+  data,
+})
+/** kit reads every integer as bigint. */
+const plain = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (_key, item) => (typeof item === 'bigint' ? Number(item) : item)))
+const little = (bytes: 4 | 8, value: bigint): Buffer => {
+  const buffer = Buffer.alloc(8)
+  buffer.writeBigUInt64LE(value)
+  return buffer.subarray(0, bytes)
+}
 
 export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<ScriptClient> {
   const rpc = createSolanaRpc(rpcUrl)
@@ -82,6 +113,24 @@ export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<Sc
     return getBase64EncodedWireTransaction(signed)
   }
 
+  const memoOf = (text: string): Instruction => ({
+    programAddress: address(MEMO_PROGRAM),
+    data: new TextEncoder().encode(text),
+  })
+  const seedAddress = (seed: string): Promise<Address> =>
+    createAddressWithSeed({ baseAddress: payer.address, programAddress: SYSTEM_PROGRAM_ADDRESS, seed })
+  const seeded = async (seed: string): Promise<Instruction> =>
+    getCreateAccountWithSeedInstruction({
+      payer,
+      newAccount: await seedAddress(seed),
+      baseAccount: payer,
+      base: payer.address,
+      seed,
+      amount: await rpc.getMinimumBalanceForRentExemption(0n).send(),
+      space: 0,
+      programAddress: SYSTEM_PROGRAM_ADDRESS,
+    })
+
   return {
     payer: payer.address,
     genesisHash: () => rpc.getGenesisHash().send(),
@@ -114,15 +163,12 @@ export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<Sc
       return mint.address
     },
     async pay(mint, units, decimals, memo) {
-      const note: Instruction = { programAddress: address(MEMO_PROGRAM), data: new TextEncoder().encode(memo) }
-      return { mint, payee, signature: await land([...(await transfer(mint, units, decimals)), note]) }
+      return { mint, payee, signature: await land([...(await transfer(mint, units, decimals)), memoOf(memo)]) }
     },
     async simulate(mint, units, decimals) {
       const wire = await transferOf(mint, units, decimals)
       const { value } = await rpc.simulateTransaction(wire, { encoding: 'base64', commitment: 'confirmed' }).send()
-      // kit reads every integer as bigint.
-      const err = JSON.parse(JSON.stringify(value.err, (_k, v) => (typeof v === 'bigint' ? Number(v) : v)))
-      return { err, logs: value.logs ?? [] }
+      return { err: plain(value.err), logs: value.logs ?? [] }
     },
     async send(mint, units, decimals) {
       const wire = await transferOf(mint, units, decimals)
@@ -151,10 +197,69 @@ export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<Sc
         return { amount: info.tokenAmount.amount, mint: info.mint, owner: info.owner }
       })
     },
+    async makeSeeded(seed, memo) {
+      await land([await seeded(seed), memoOf(memo)])
+      return seedAddress(seed)
+    },
+    async tryoutSeeded(seed) {
+      const signed = await signTransactionMessageWithSigners(await message([await seeded(seed)]))
+      const wire = getBase64EncodedWireTransaction(signed)
+      return plain(
+        (await rpc.simulateTransaction(wire, { encoding: 'base64', commitment: 'confirmed' }).send()).value.err,
+      )
+    },
+    async emptySeeded(seed) {
+      const source = await seedAddress(seed)
+      const { value: amount } = await rpc.getBalance(source, { commitment: 'confirmed' }).send()
+      const fromOwner = SYSTEM_PROGRAM_ADDRESS
+      const to = { baseAccount: payer, destination: payer.address, fromSeed: seed, fromOwner }
+      await land([getTransferSolWithSeedInstruction({ source, amount, ...to })])
+    },
+    async payThroughTable(mint, units, decimals) {
+      const recentSlot = little(8, await rpc.getSlot({ commitment: 'confirmed' }).send())
+      const [table, bump] = await getProgramDerivedAddress({
+        programAddress: LOOKUP_TABLE_PROGRAM,
+        seeds: [getAddressEncoder().encode(payer.address), recentSlot],
+      })
+      const [open, move] = (await transfer(mint, units, decimals)) as [Instruction, Instruction]
+      const listed = await tokenAddress(mint, payee)
+      const create = Buffer.concat([little(4, 0n), recentSlot, Buffer.of(bump)])
+      const extend = Buffer.concat([little(4, 2n), little(8, 1n), Buffer.from(getAddressEncoder().encode(listed))])
+      await land([create, extend].map((data) => tableInstruction(table, payer.address, data)).concat(open))
+      const newest = (commitment: 'processed' | 'confirmed') => rpc.getSlot({ commitment }).send()
+      // What was added can be used from the next slot on.
+      for (const added = await newest('processed'); (await newest('confirmed')) <= added; );
+      const short = compressTransactionMessageUsingAddressLookupTables(await message([move]), { [table]: [listed] })
+      const signed = await signTransactionMessageWithSigners(short)
+      await sendAndConfirm(signed as Parameters<typeof sendAndConfirm>[0], { commitment: 'confirmed' })
+      return getSignatureFromTransaction(signed)
+    },
+    async allTokens(owner) {
+      const { value } = await rpc
+        .getTokenAccountsByOwner(
+          address(owner),
+          { programId: TOKEN_PROGRAM_ADDRESS },
+          { encoding: 'jsonParsed', commitment: 'confirmed' },
+        )
+        .send()
+      return value.map(({ account }) => account.data.parsed.info.mint)
+    },
+    async nextSlot() {
+      const stop = new AbortController()
+      for await (const { slot } of await rpcSubscriptions.slotNotifications().subscribe({ abortSignal: stop.signal })) {
+        stop.abort()
+        return slot
+      }
+      throw new Error('no slot was told')
+    },
+    balanceFrom: async (minContextSlot) =>
+      (await rpc.getBalance(payer.address, { commitment: 'confirmed', minContextSlot }).send()).value,
+    lamportsOf: async (of) => (await rpc.getBalance(address(of), { commitment: 'confirmed' }).send()).value,
     status: async (signature) =>
       (await rpc.getSignatureStatuses([signature as Signature], { searchTransactionHistory: true }).send()).value[0] ??
       null,
-    history: (of) => rpc.getSignaturesForAddress(address(of), { commitment: 'confirmed' }).send(),
+    history: (of, page) =>
+      rpc.getSignaturesForAddress(address(of), { commitment: 'confirmed', ...(page as object) }).send(),
     async transaction(signature) {
       const found = await rpc
         .getTransaction(signature as Signature, {
@@ -172,6 +277,7 @@ export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<Sc
         memoLogged: logMessages?.some((line) => line.includes('bramble:')) ?? false,
         tokenDelta: of(postTokenBalances) - of(preTokenBalances),
         slot: found.slot,
+        loaded: Object.values(found.meta.loadedAddresses ?? {}).flat(),
       }
     },
     async mintAccount(mint) {

@@ -1,13 +1,21 @@
 // A whole local chain in this process: real LiteSVM, real JSON-RPC text, an unmodified web3.js Connection on top, but no
 // sockets, and a clock that only moves when told. Faults are put where the network would be.
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Keypair, PublicKey, SystemProgram, Transaction, TransactionInstruction } from '@solana/web3.js'
 import { pino } from 'pino'
-import { type ChainKey, readOrCreateKeyFile } from '../../console/settlement/keys.ts'
+import { encodeBase58 } from '../../console/settlement/base58.ts'
+import { type ChainKey, publicKeyOf, readOrCreateKeyFile } from '../../console/settlement/keys.ts'
 import { type Chain, openChain } from '../../console/settlement/local-chain/chain.ts'
 import { createRpc } from '../../console/settlement/local-chain/start.ts'
 import { createSolana, type Solana, type Token } from '../../console/settlement/solana.ts'
+import { associatedAddress, instructionOf } from '../../console/settlement/solana-connection.ts'
+import * as spl from '../../console/settlement/spl.ts'
+
+/** More than any test pays; a lab has a thousand times as many. */
+const TREASURY_UNITS = 10n ** 12n
 
 export const silent = pino({ level: 'silent' })
 
@@ -34,15 +42,21 @@ export interface Lab {
   readonly chain: Chain
   readonly treasury: ChainKey
   readonly solana: Solana
-  /** Another client of the same chain, its network played by `wire`. */
-  client(wire: Wire): Solana
+  /** Another client of the same chain, its network played by `wire`; with a treasury of its own where one is named. */
+  client(wire: Wire, treasury?: ChainKey, feePayer?: ChainKey): Solana
   /** A raw JSON-RPC call. */
   call(
     method: string,
     ...params: unknown[]
   ): { result?: unknown; error?: { code: number; message: string; data?: unknown } }
   text(body: string): string | undefined
+  /** Straight to the chain, signed by these; the first pays. */
+  submit(instructions: readonly TransactionInstruction[], signers: readonly Keypair[]): string
   makeToken(supply?: bigint): Promise<Token>
+  /** Freezes or thaws a wallet's token account, made where it is missing. */
+  freeze(token: Token, wallet: string, isFrozen: boolean): void
+  /** A new key with SOL and some of the lab's tokens: a treasury without a past. */
+  makeTreasury(token: Token): Promise<ChainKey>
   close(): void
 }
 
@@ -54,10 +68,11 @@ export async function createLab(options: { slotMs?: number; startMs?: number } =
   const rpc = createRpc(chain, silent)
   const treasury = await readOrCreateKeyFile(join(folder, 'treasury.json'))
   const forwarded = (body: string): string => rpc(body) ?? ''
-  const client = (wire: Wire): Solana =>
+  const client = (wire: Wire, key = treasury, feePayer?: ChainKey): Solana =>
     createSolana({
       rpcUrl: 'http://lab.invalid',
-      treasury,
+      treasury: key,
+      ...(feePayer && { feePayer }),
       sleep: async (ms) => clock.advance(ms),
       fetch: async (_url, init) => {
         const body = String(init?.body)
@@ -65,6 +80,15 @@ export async function createLab(options: { slotMs?: number; startMs?: number } =
       },
     })
   const solana = client(async (_method, _body, forward) => forward())
+  const authority = Keypair.fromSecretKey(treasury.secretKey)
+  let submitted = 0
+  const submit = (instructions: readonly TransactionInstruction[], signers: readonly Keypair[]): string => {
+    const blockhash = chain.clock.blockhash(chain.clock.slot())
+    const transaction = new Transaction({ feePayer: signers[0]!.publicKey, blockhash, lastValidBlockHeight: 0 })
+    // Two that are alike would be one.
+    transaction.add(...instructions, instructionOf(spl.memo(`lab ${++submitted}`))).sign(...signers)
+    return chain.submit(transaction.serialize())
+  }
   return {
     folder,
     clock,
@@ -74,11 +98,48 @@ export async function createLab(options: { slotMs?: number; startMs?: number } =
     client,
     text: (body) => rpc(body),
     call: (method, ...params) => JSON.parse(forwarded(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))),
-    async makeToken(supply = 10n ** 15n) {
-      const key = await readOrCreateKeyFile(join(folder, 'mint.json'))
+    submit,
+    async makeToken(supply = 10n ** 17n) {
+      const token = { mint: Keypair.generate(), decimals: 6 }
+      const mint = token.mint.publicKey
       await solana.airdrop(solana.treasury, 1_000_000_000_000)
-      await solana.createMint(key, 6, supply)
-      return { mint: key.address, decimals: 6 }
+      const create = SystemProgram.createAccount({
+        fromPubkey: authority.publicKey,
+        newAccountPubkey: mint,
+        lamports: Number(chain.rentExempt(spl.MINT_BYTES)),
+        space: spl.MINT_BYTES,
+        programId: new PublicKey(spl.TOKEN_PROGRAM),
+      })
+      const bare = spl.initializeMint2(mint.toBase58(), token.decimals, authority.publicKey.toBytes())
+      // As the issuers of stable coins have it: somebody may freeze accounts.
+      const data = Buffer.concat([bare.data.subarray(0, -1), Buffer.of(1), authority.publicKey.toBytes()])
+      submit([create, instructionOf({ ...bare, data })], [authority, token.mint])
+      await solana.mintTo({ mint: mint.toBase58(), decimals: token.decimals }, supply)
+      return { mint: mint.toBase58(), decimals: token.decimals }
+    },
+    freeze({ mint }, wallet, isFrozen) {
+      const account = associatedAddress(mint, wallet)
+      const [payer, owner] = [authority.publicKey.toBase58(), wallet]
+      const keys = [account, mint, payer].map((address, index) => ({
+        pubkey: new PublicKey(address),
+        isSigner: index === 2,
+        isWritable: index === 0,
+      }))
+      const programId = new PublicKey(spl.TOKEN_PROGRAM)
+      // FreezeAccount is 10, ThawAccount 11; either fails where nothing changes.
+      const change = new TransactionInstruction({ programId, keys, data: Buffer.of(isFrozen ? 10 : 11) })
+      submit([instructionOf(spl.createAssociatedIdempotent({ payer, account, owner, mint })), change], [authority])
+    },
+    async makeTreasury(token) {
+      const seed = randomBytes(32)
+      const publicKey = publicKeyOf(seed)
+      const key = { address: encodeBase58(publicKey), secretKey: Buffer.concat([seed, publicKey]) }
+      await solana.airdrop(key.address, 100_000_000_000)
+      const payer = solana.payer(token)
+      const lines = [{ wallet: key.address, units: TREASURY_UNITS }]
+      const payment = { id: key.address, memo: key.address, marker: null, lines }
+      await payer.send(payer.sign(payment, new Set([key.address]), await payer.lifetime()).wire)
+      return key
     },
     close() {
       chain.close()

@@ -1,11 +1,15 @@
 // A small world for the payout engine: real database, real chain, seeded faults, and a death that can strike between any
 // two statements or RPC calls. What is asserted in the end is what the wallets hold on the chain.
+import { copyFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Keypair } from '@solana/web3.js'
-import type { KyselyPlugin } from 'kysely'
+import { type KyselyPlugin, sql } from 'kysely'
 import { accounts } from '../../console/rewards/accounts.ts'
 import { balanceOf, post } from '../../console/rewards/ledger.ts'
+import { encodeBase58 } from '../../console/settlement/base58.ts'
+import type { ChainKey } from '../../console/settlement/keys.ts'
 import type { PayoutChain } from '../../console/settlement/payer.ts'
-import { createPayouts, type Payouts } from '../../console/settlement/payouts.ts'
+import { createPayouts, type PayoutSettings, type Payouts } from '../../console/settlement/payouts.ts'
 import type { Token } from '../../console/settlement/solana.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import { type Lab, silent, type Wire } from './lab.ts'
@@ -55,14 +59,16 @@ export interface Faults {
   readonly late: number
   /** sendTransaction: answered, then thrown away. */
   readonly lost: number
-  /** The node falls minutes behind, for up to three minutes, and knows no signature. */
+  /** The node falls minutes behind, for up to three minutes: it says so, and knows neither signatures nor markers. */
   readonly lagging: number
-  /** getSignatureStatuses: what is not final yet is unknown, or only processed (a fork). */
+  /** getSignatureStatuses: what is not final yet is unknown, or only processed; what has not landed was seen on a fork. */
   readonly forked: number
+  /** The node claims to be up to date and answers null for every signature, for up to ten minutes; often also for accounts. */
+  readonly blind: number
   /** The call takes up to a minute, in which the world goes on. */
   readonly slow: number
 }
-export const NO_FAULTS: Faults = { drop: 0, mute: 0, late: 0, lost: 0, lagging: 0, forked: 0, slow: 0 }
+export const NO_FAULTS: Faults = { drop: 0, mute: 0, late: 0, lost: 0, lagging: 0, forked: 0, blind: 0, slow: 0 }
 
 export interface Network {
   readonly wire: Wire
@@ -70,39 +76,91 @@ export interface Network {
   deliver(): void
 }
 
-interface StatusAnswer {
-  result: { context: { slot: number }; value: ({ confirmationStatus: string } | null)[] }
+type Status = { confirmationStatus: string } | null
+interface ContextAnswer {
+  result?: { context: { slot: number }; value: unknown[] }
+}
+interface Call {
+  readonly id: unknown
+  readonly method: string
+  readonly params: readonly [unknown, { readonly commitment?: string; readonly minContextSlot?: number }?]
+}
+
+const SLOTS_BEHIND = 300
+const NOTHING: Readonly<Record<string, unknown>> = { getSignaturesForAddress: [], getTransaction: null }
+const signatureOf = (wire: string): string => encodeBase58(Buffer.from(wire, 'base64').subarray(1, 65))
+const answerOf = (id: unknown, body: object): string => JSON.stringify({ jsonrpc: '2.0', id, ...body })
+
+const PAUSE_MS = 120_000
+
+/** Something that holds for a while, and then does not for at least as long as a batch takes. */
+function createSpell(longestMs: number) {
+  let until = 0
+  return {
+    holds: (now: number): boolean => now < until,
+    begin(now: number, share: number): boolean {
+      if (now < until + PAUSE_MS) return false
+      until = now + share * longestMs
+      return true
+    },
+  }
 }
 
 export function createNetwork(lab: Lab, faults: Faults, random: () => number): Network {
-  const held: { at: number; run: () => void }[] = []
+  const held: { at: number; signature: string; run: () => void }[] = []
   const strikes = (probability: number): boolean => probability > 0 && random() < probability
   const unanswered = (): never => {
     throw new TypeError('fetch failed')
   }
 
   const dues = new Map<string, number>()
-  const dueOf = (body: string): number => {
-    const [wire = ''] = (JSON.parse(body) as { params: string[] }).params
+  const dueOf = (wire: string): number => {
     const due = dues.get(wire) ?? (strikes(faults.late) ? lab.clock.now() + random() * 80_000 : 0)
     dues.set(wire, due)
     return due
   }
 
-  let behindUntil = 0
-  const blurred = (text: string): string => {
-    const answer = JSON.parse(text) as StatusAnswer
-    if (!answer.result) return text
-    if (strikes(faults.lagging)) behindUntil = lab.clock.now() + random() * 180_000
-    if (lab.clock.now() < behindUntil) {
-      answer.result.context.slot -= 300
-      answer.result.value = answer.result.value.map(() => null)
-    }
-    if (strikes(faults.forked))
-      answer.result.value = answer.result.value.map((status) => {
-        if (status === null || status.confirmationStatus === 'finalized') return status
-        return random() < 0.5 ? null : { ...status, confirmationStatus: 'processed', confirmations: 0 }
-      })
+  let hidesAccounts = false
+  const behind = createSpell(180_000)
+  const blind = createSpell(600_000)
+  const isBehind = (): boolean => behind.holds(lab.clock.now())
+  const isBlind = (): boolean => blind.holds(lab.clock.now())
+
+  /** A block on another branch: what has not landed here may have been seen there. */
+  const forkedStatus = (status: Status, signature: string): Status => {
+    if (status?.confirmationStatus === 'finalized') return status
+    if (status === null && !held.some((one) => one.signature === signature)) return null
+    if (random() < 0.5) return null
+    const seen = { slot: lab.chain.clock.slot(), confirmations: 0, err: null, status: { Ok: null } }
+    return { ...(status ?? seen), confirmationStatus: status === null && random() < 0.3 ? 'confirmed' : 'processed' }
+  }
+
+  const statuses = (answer: ContextAnswer, signatures: readonly string[]): void => {
+    if (!answer.result) return
+    if (isBehind()) answer.result.context.slot -= SLOTS_BEHIND
+    if (isBehind() || isBlind()) answer.result.value = signatures.map(() => null)
+    else if (strikes(faults.forked))
+      answer.result.value = signatures.map((signature, i) => forkedStatus(answer.result?.value[i] as Status, signature))
+  }
+
+  /** Markers are asked for at finalized; what pays is asked for at confirmed, and of a node that must know it. */
+  const accounts = (answer: ContextAnswer, commitment: string | undefined): void => {
+    if (!answer.result || commitment !== 'finalized') return
+    if (isBehind()) answer.result.context.slot -= SLOTS_BEHIND
+    if (isBehind() || (isBlind() && hidesAccounts)) answer.result.value = answer.result.value.map(() => null)
+  }
+
+  const blurred = ({ id, method, params }: Call, text: string): string => {
+    if (strikes(faults.lagging)) behind.begin(lab.clock.now(), random())
+    if (strikes(faults.blind) && blind.begin(lab.clock.now(), random())) hidesAccounts = random() < 0.5
+    if (isBehind() && params[1]?.minContextSlot !== undefined)
+      return answerOf(id, { error: { code: -32016, message: 'Minimum context slot has not been reached' } })
+    const knowsNothing = isBehind() || (isBlind() && hidesAccounts)
+    if (knowsNothing && method in NOTHING) return answerOf(id, { result: NOTHING[method] })
+    if (method !== 'getSignatureStatuses' && method !== 'getMultipleAccounts') return text
+    const answer = JSON.parse(text) as ContextAnswer
+    if (method === 'getMultipleAccounts') accounts(answer, params[1]?.commitment)
+    else statuses(answer, params[0] as string[])
     return JSON.stringify(answer)
   }
 
@@ -114,25 +172,30 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
     }
   }
 
+  /** Undefined when it goes straight through. */
+  const sent = ({ id, params }: Call, forward: () => string): string | undefined => {
+    const wire = String(params[0])
+    const accepted = answerOf(id, { result: '1'.repeat(64) })
+    if (strikes(faults.lost)) return strikes(0.5) ? unanswered() : accepted
+    const due = dueOf(wire)
+    if (due <= lab.clock.now()) return undefined
+    held.push({ at: due, signature: signatureOf(wire), run: forward })
+    return strikes(0.5) ? unanswered() : accepted
+  }
+
   return {
-    async wire(method, body, forward) {
+    async wire(_method, body, forward) {
+      const call = JSON.parse(body) as Call
       if (strikes(faults.slow)) {
         lab.clock.advance(random() * 60_000)
         deliver()
       }
       if (strikes(faults.drop)) return unanswered()
-      if (method === 'sendTransaction') {
-        const accepted = JSON.stringify({ jsonrpc: '2.0', id: 1, result: '1'.repeat(64) })
-        if (strikes(faults.lost)) return strikes(0.5) ? unanswered() : accepted
-        const due = dueOf(body)
-        if (due > lab.clock.now()) {
-          held.push({ at: due, run: forward })
-          return strikes(0.5) ? unanswered() : accepted
-        }
-      }
+      const early = call.method === 'sendTransaction' ? sent(call, forward) : undefined
+      if (early !== undefined) return early
       const text = forward()
       if (strikes(faults.mute)) return unanswered()
-      return method === 'getSignatureStatuses' ? blurred(text) : text
+      return blurred(call, text)
     },
     deliver,
   }
@@ -140,16 +203,23 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
 
 export interface World {
   readonly store: Store
-  readonly owners: readonly { id: string; wallet: string; units: bigint }[]
+  readonly owners: readonly { id: string; wallet: string }[]
   readonly moves: string[]
-  engine(life?: Life, holder?: string, minimumUnits?: bigint): Payouts
+  readonly treasury: ChainKey
+  engine(life?: Life, holder?: string, settings?: Partial<PayoutSettings>): Payouts
   chain(life?: Life): PayoutChain
   network: Network
+  /** More for an owner; remembered outside the database too. */
+  credit(owner: string, units: bigint): Promise<void>
   /** What the ledger says of an owner. */
   ledger(): Promise<{ id: string; wallet: string; owed: bigint; paid: bigint; inPayout: bigint; payable: bigint }[]>
   /** What the chain says: base units in the wallet. */
   held(wallet: string): Promise<bigint>
-  openPayouts(): Promise<number>
+  openBatches(): Promise<number>
+  /** A copy of the database as it is now. */
+  backup(): Promise<string>
+  /** The database is that of the backup from now on; what owners were credited since is credited again. */
+  restore(file: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -174,55 +244,94 @@ const around =
     return result
   }
 
+let files = 0
+
+export const SETTINGS: PayoutSettings = {
+  minimumUnits: 1n,
+  accountFeeUnits: 0n,
+  keepMarkersMs: 30 * 86_400_000,
+  quietBlocks: 0,
+}
+
 export async function createWorld(options: {
   readonly lab: Lab
   readonly token: Token
   readonly amounts: readonly bigint[]
   readonly faults?: Faults
   readonly random?: () => number
+  readonly settings?: Partial<PayoutSettings>
+  /** Of its own unless named: what another world paid from it would be found there and taken for lost. */
+  readonly treasury?: ChainKey
+  readonly feePayer?: ChainKey
 }): Promise<World> {
   const { lab, token, amounts, faults = NO_FAULTS, random = () => 0 } = options
-  const store = await openDatabase(':memory:')
-  const owners = amounts.map((units, index) => ({
+  let store = await openDatabase(':memory:')
+  const owners = amounts.map((_, index) => ({
     id: `owner${index + 1}`,
     wallet: Keypair.generate().publicKey.toBase58(),
-    units,
   }))
   const at = lab.clock.now()
+  const credits: { owner: string; ref: string; units: bigint }[] = []
+  const postCredits = (news: typeof credits) =>
+    store.db.transaction().execute((trx) =>
+      post(
+        trx,
+        news.map(({ owner, ref, units }) => {
+          const [from, to] = [accounts.outside, accounts.payable(owner)]
+          return { kind: 'grant', ref, from, to, amount: units, at }
+        }),
+      ),
+    )
+  const credit = async (owner: string, units: bigint): Promise<void> => {
+    credits.push({ owner, ref: `credit ${credits.length + 1}`, units })
+    await postCredits(credits.slice(-1))
+  }
   await store.db.transaction().execute(async (trx) => {
-    for (const { id, wallet, units } of owners) {
-      await trx.insertInto('owners').values({ id, name: id, wallet, created_at: at }).execute()
-      const [from, to] = [accounts.outside, accounts.payable(id)]
-      await post(trx, [{ kind: 'deposit', ref: `seed:${id}`, from, to, amount: units, at }])
+    for (const { id, wallet } of owners) {
+      await trx.insertInto('owners').values({ id, name: id, created_at: at }).execute()
+      await trx.insertInto('wallets').values({ payee: id, address: wallet, since: at, proof: 'operator' }).execute()
     }
   })
+  for (const [index, units] of amounts.entries()) await credit(owners[index]?.id ?? '', units)
   const network = createNetwork(lab, faults, random)
-  const solana = lab.client(network.wire)
+  const treasury = options.treasury ?? (await lab.makeTreasury(token))
+  const solana = lab.client(network.wire, treasury, options.feePayer)
   const moves: string[] = []
 
   const chain = (life = createLife()): PayoutChain => {
     const real = solana.payer(token)
     return {
-      treasury: real.treasury,
+      ...real,
       finalized: around(life, real.finalized),
       statuses: around(life, real.statuses),
+      existing: around(life, real.existing),
+      history: around(life, real.history),
+      transfer: around(life, real.transfer),
       lifetime: around(life, real.lifetime),
+      rehearse: around(life, real.rehearse),
       send: around(life, real.send),
       funds: around(life, real.funds),
-      sign(payment, lifetime) {
+      reclaim: around(life, real.reclaim),
+      sign(...payment) {
         life.step()
-        return real.sign(payment, lifetime)
+        return real.sign(...payment)
       },
     }
   }
+  const owedTo = (owner: string): bigint =>
+    credits.filter((one) => one.owner === owner).reduce((sum, { units }) => sum + units, 0n)
 
   return {
-    store,
+    get store() {
+      return store
+    },
     owners,
     moves,
+    treasury,
     network,
     chain,
-    engine: (life = createLife(), holder = 'console-1', minimumUnits = 1n) =>
+    credit,
+    engine: (life = createLife(), holder = 'console-1', settings = {}) =>
       createPayouts({
         db: store.db.withPlugin(mortal(life)),
         chain: chain(life),
@@ -233,24 +342,36 @@ export async function createWorld(options: {
           life.step()
           moves.push(`${id} ${state}`)
         },
-        settings: { minimumUnits },
+        settings: { ...SETTINGS, ...options.settings, ...settings },
         sleep: async (ms) => lab.clock.advance(ms),
       }),
     ledger: () =>
       Promise.all(
-        owners.map(async ({ id, wallet, units }) => ({
+        owners.map(async ({ id, wallet }) => ({
           id,
           wallet,
-          owed: units,
+          owed: owedTo(id),
           paid: await balanceOf(store.db, accounts.paid(id)),
           inPayout: await balanceOf(store.db, accounts.inPayout(id)),
           payable: await balanceOf(store.db, accounts.payable(id)),
         })),
       ),
     held: (wallet) => lab.solana.tokenBalance(token.mint, wallet),
-    async openPayouts() {
-      const rows = await store.db.selectFrom('payouts').select('state').execute()
+    async openBatches() {
+      const rows = await store.db.selectFrom('payout_batches').select('state').execute()
       return rows.filter(({ state }) => state !== 'finalized' && state !== 'failed').length
+    },
+    async backup() {
+      const file = join(lab.folder, `backup-${++files}.db`)
+      await sql`vacuum into ${sql.lit(file)}`.execute(store.db)
+      return file
+    },
+    async restore(file) {
+      await store.close()
+      const copy = join(lab.folder, `restored-${++files}.db`)
+      copyFileSync(file, copy)
+      store = await openDatabase(copy)
+      await postCredits(credits)
     },
     close: () => store.close(),
   }

@@ -4,6 +4,11 @@ export interface Money {
   readonly payee: string
   readonly signature: string
 }
+export interface Page {
+  readonly limit?: number
+  readonly before?: string
+  readonly until?: string
+}
 export interface ScriptClient {
   readonly payer: string
   genesisHash(): Promise<string>
@@ -19,9 +24,30 @@ export interface ScriptClient {
   tokenBalance(mint: string, owner: string): Promise<bigint>
   supply(mint: string): Promise<bigint>
   tokenAccounts(owner: string, mint: string): Promise<readonly { amount: string; mint: string; owner: string }[]>
+  /** createAccountWithSeed(rent) by the payer, with a memo, confirmed; the account's address. */
+  makeSeeded(seed: string, memo: string): Promise<string>
+  /** The error of trying makeSeeded without sending it. */
+  tryoutSeeded(seed: string): Promise<unknown>
+  /** transferWithSeed of everything in it, back to the payer. */
+  emptySeeded(seed: string): Promise<void>
+  /** Makes a lookup table of the payee's account for a token, then pays it by a transaction that takes it from there. */
+  payThroughTable(mint: string, units: bigint, decimals: number): Promise<string>
+  /** Every kind of token, by the token program. */
+  allTokens(owner: string): Promise<readonly string[]>
+  /** The next slot told over WebSocket. */
+  nextSlot(): Promise<bigint>
+  balanceFrom(minContextSlot: bigint): Promise<bigint>
+  lamportsOf(address: string): Promise<bigint>
   status(signature: string): Promise<{ readonly err: unknown } | null>
-  history(address: string): Promise<readonly { signature: string; memo: string | null; err: unknown }[]>
-  transaction(signature: string): Promise<{ fee: bigint; memoLogged: boolean; tokenDelta: bigint; slot: bigint } | null>
+  history(address: string, page?: Page): Promise<readonly { signature: string; memo: string | null; err: unknown }[]>
+  transaction(signature: string): Promise<{
+    readonly fee: bigint
+    readonly memoLogged: boolean
+    readonly tokenDelta: bigint
+    readonly slot: bigint
+    /** Addresses taken from lookup tables. */
+    readonly loaded: readonly string[]
+  } | null>
   mintAccount(mint: string): Promise<{ owner: string; space: number; lamports: bigint } | null>
   fee(mint: string): Promise<bigint | null>
   slots(): Promise<{ slot: bigint; finalized: bigint; height: bigint; epoch: bigint }>

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { address, generateKeyPairSigner } from '@solana/kit'
-import { Keypair, PublicKey } from '@solana/web3.js'
+import { Keypair, PublicKey, SystemProgram } from '@solana/web3.js'
 import {
   getCreateAssociatedTokenIdempotentInstruction,
   getInitializeMint2Instruction,
@@ -12,6 +12,8 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeBase58 } from '../../console/settlement/base58.ts'
 import { assertChain, explorerUrl } from '../../console/settlement/cluster.ts'
+import { markerAddress, markerSeed } from '../../console/settlement/marker.ts'
+import { batchOfMemo, memoOf, memosIn } from '../../console/settlement/memo.ts'
 import { createSolana, walletFault } from '../../console/settlement/solana.ts'
 import * as spl from '../../console/settlement/spl.ts'
 import { openTreasury } from '../../console/settlement/treasury.ts'
@@ -80,6 +82,47 @@ describe('an instruction encoded by hand is the genuine one', () => {
     const some = { from: name(), mint: name(), to: name(), authority: name(), decimals: 6 }
     expect(() => spl.transferChecked({ ...some, units: 0n })).toThrow(RangeError)
     expect(() => spl.transferChecked({ ...some, units: 2n ** 64n })).toThrow(RangeError)
+  })
+})
+
+describe('the marker of a batch', () => {
+  it('lies where the System program says, for every base and seed', async () => {
+    for (const seed of ['', 'e1-1', 'x'.repeat(32)]) {
+      const base = Keypair.generate().publicKey
+      const there = await PublicKey.createWithSeed(base, seed, SystemProgram.programId)
+      expect(markerAddress(base.toBase58(), seed)).toBe(there.toBase58())
+    }
+    expect(() => markerAddress('no address', 'x')).toThrow(RangeError)
+  })
+
+  it('follows from key and batch id alone, and from both', () => {
+    const [one, other] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+    expect(markerSeed(one, 'e1-1')).toBe(markerSeed(one, 'e1-1'))
+    expect(markerSeed(one, 'e1-1')).toMatch(/^[\w-]{12}$/)
+    expect(new Set([markerSeed(one, 'e1-1'), markerSeed(other, 'e1-1'), markerSeed(one, 'e1-2')]).size).toBe(3)
+  })
+})
+
+describe('the memo of a batch', () => {
+  const head = 'A'.repeat(43)
+
+  it('is read back from what was written, with a head or without', () => {
+    expect(memoOf('e1-1', undefined)).toBe('bramble:e1-1')
+    expect(memoOf('e1-1', head)).toBe(`bramble:e1-1:${head}`)
+    for (const memo of [memoOf('e12-3', undefined), memoOf('e12-3', head)]) expect(batchOfMemo(memo)).toBe('e12-3')
+    // From before there were batches.
+    expect(batchOfMemo('bramble:e1-owner1-1')).toBe('e1-owner1-1')
+  })
+
+  it.each(['bramble:', 'bramble', 'hello', 'bramble:e1-1:short', 'bramble:e1 1', `x bramble:e1-1`])(
+    'is not %j',
+    (memo) => {
+      expect(batchOfMemo(memo)).toBeUndefined()
+    },
+  )
+
+  it('is found among several of one transaction', () => {
+    expect(memosIn('[5] hello; [12] bramble:e1-1')).toEqual(['hello', 'bramble:e1-1'])
   })
 })
 

@@ -1,5 +1,6 @@
 // The script, played by an unmodified @solana/web3.js 1.99 Connection with our own instruction encoders.
 import {
+  AddressLookupTableProgram,
   type Blockhash,
   Connection,
   Keypair,
@@ -9,9 +10,16 @@ import {
   SystemProgram,
   Transaction,
   TransactionInstruction,
+  TransactionMessage,
+  VersionedTransaction,
 } from '@solana/web3.js'
 import * as spl from '../../console/settlement/spl.ts'
 import type { ScriptClient } from './rpc-script.ts'
+
+interface Socket {
+  setAutoReconnect(on: boolean): void
+  close(): void
+}
 
 const instruction = ({ program, accounts, data }: spl.Instruction): TransactionInstruction =>
   new TransactionInstruction({
@@ -26,8 +34,9 @@ export const tokenAddress = (mint: string, owner: string): string =>
     new PublicKey(spl.ASSOCIATED_TOKEN_PROGRAM),
   )[0].toBase58()
 
-export function createWeb3Client(rpcUrl: string): ScriptClient {
-  const connection = new Connection(rpcUrl, 'confirmed')
+/** Without `wsUrl` the library takes the port after the RPC's. */
+export function createWeb3Client(rpcUrl: string, wsUrl?: string): ScriptClient {
+  const connection = new Connection(rpcUrl, { commitment: 'confirmed', ...(wsUrl && { wsEndpoint: wsUrl }) })
   const payer = Keypair.generate()
   const address = payer.publicKey.toBase58()
   const payee = Keypair.generate().publicKey.toBase58()
@@ -60,6 +69,18 @@ export function createWeb3Client(rpcUrl: string): ScriptClient {
     tx.sign(payer)
     return tx
   }
+
+  const seedAddress = (seed: string) => PublicKey.createWithSeed(payer.publicKey, seed, SystemProgram.programId)
+  const seeded = async (seed: string): Promise<TransactionInstruction> =>
+    SystemProgram.createAccountWithSeed({
+      fromPubkey: payer.publicKey,
+      basePubkey: payer.publicKey,
+      newAccountPubkey: await seedAddress(seed),
+      seed,
+      lamports: await connection.getMinimumBalanceForRentExemption(0),
+      space: 0,
+      programId: SystemProgram.programId,
+    })
 
   return {
     payer: address,
@@ -119,9 +140,70 @@ export function createWeb3Client(rpcUrl: string): ScriptClient {
         return { amount: info.tokenAmount.amount, mint: info.mint, owner: info.owner }
       })
     },
+    async makeSeeded(seed, memo) {
+      await land([await seeded(seed), instruction(spl.memo(memo))], [payer])
+      return (await seedAddress(seed)).toBase58()
+    },
+    async tryoutSeeded(seed) {
+      const { tx } = await transaction([await seeded(seed)])
+      tx.sign(payer)
+      return (await connection.simulateTransaction(tx)).value.err
+    },
+    async emptySeeded(seed) {
+      const fromPubkey = await seedAddress(seed)
+      const lamports = BigInt(await connection.getBalance(fromPubkey))
+      const { publicKey: basePubkey } = payer
+      const { programId } = SystemProgram
+      const back = { fromPubkey, basePubkey, seed, programId, toPubkey: basePubkey, lamports }
+      await land([SystemProgram.transfer(back)], [payer])
+    },
+    async payThroughTable(mint, units, decimals) {
+      const by = { payer: payer.publicKey, authority: payer.publicKey }
+      const recentSlot = await connection.getSlot('confirmed')
+      const [create, lookupTable] = AddressLookupTableProgram.createLookupTable({ ...by, recentSlot })
+      const addresses = [new PublicKey(tokenAddress(mint, payee))]
+      const [open, move] = transfer(mint, payee, units, decimals).map(instruction) as [
+        TransactionInstruction,
+        TransactionInstruction,
+      ]
+      await land(
+        [create, AddressLookupTableProgram.extendLookupTable({ ...by, lookupTable, addresses }), open],
+        [payer],
+      )
+      const { value: table } = await connection.getAddressLookupTable(lookupTable)
+      // What was added can be used from the next slot on.
+      for (const added = await connection.getSlot('processed'); (await connection.getSlot('confirmed')) <= added; );
+      const { blockhash: recentBlockhash, ...life } = await connection.getLatestBlockhash()
+      const message = new TransactionMessage({ payerKey: payer.publicKey, recentBlockhash, instructions: [move] })
+      const tx = new VersionedTransaction(message.compileToV0Message([table!]))
+      tx.sign([payer])
+      const signature = await connection.sendTransaction(tx)
+      await connection.confirmTransaction({ signature, blockhash: recentBlockhash, ...life }, 'confirmed')
+      return signature
+    },
+    async allTokens(owner) {
+      const programId = new PublicKey(spl.TOKEN_PROGRAM)
+      const found = await connection.getTokenAccountsByOwner(new PublicKey(owner), { programId })
+      return found.value.map(({ account }) => spl.accountFacts(account.data)?.mint ?? '')
+    },
+    nextSlot: () =>
+      new Promise((resolve) => {
+        const id = connection.onSlotChange(({ slot }) => {
+          void connection.removeSlotChangeListener(id)
+          resolve(BigInt(slot))
+        })
+      }),
+    balanceFrom: async (minContextSlot) =>
+      BigInt(
+        await connection.getBalance(payer.publicKey, {
+          commitment: 'confirmed',
+          minContextSlot: Number(minContextSlot),
+        }),
+      ),
+    lamportsOf: async (of) => BigInt(await connection.getBalance(new PublicKey(of))),
     status: async (signature) =>
       (await connection.getSignatureStatuses([signature], { searchTransactionHistory: true })).value[0] ?? null,
-    history: (of) => connection.getSignaturesForAddress(new PublicKey(of)),
+    history: (of, page) => connection.getSignaturesForAddress(new PublicKey(of), page),
     async transaction(signature) {
       const found = await connection.getTransaction(signature, {
         commitment: 'confirmed',
@@ -136,6 +218,7 @@ export function createWeb3Client(rpcUrl: string): ScriptClient {
         memoLogged: logMessages?.some((line) => line.includes('bramble:')) ?? false,
         tokenDelta: of(postTokenBalances) - of(preTokenBalances),
         slot: BigInt(found.slot),
+        loaded: Object.values(found.meta.loadedAddresses ?? {}).flatMap((list) => list.map((key) => key.toBase58())),
       }
     },
     async mintAccount(mint) {
@@ -161,7 +244,11 @@ export function createWeb3Client(rpcUrl: string): ScriptClient {
       (await connection.isBlockhashValid((await connection.getLatestBlockhash()).blockhash)).value,
     rent: async (bytes) => BigInt(await connection.getMinimumBalanceForRentExemption(bytes)),
     prioritizationFees: async () => (await connection.getRecentPrioritizationFees()).length,
-    // The library keeps its socket for half a second after the last subscription; nothing to close by hand.
-    close: async () => undefined,
+    // The library has no way to close its socket, and tries for ever to open it again.
+    close: async () => {
+      const socket: Socket = Reflect.get(connection, '_rpcWebSocket')
+      socket.setAutoReconnect(false)
+      socket.close()
+    },
   }
 }

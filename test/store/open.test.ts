@@ -45,10 +45,7 @@ test('money comes back as exact bigint and every other integer as number', async
   const store = await openDatabase(folder.file)
   const units = 2n ** 53n + 1n
   await store.db.insertInto('accounts').values({ id: 'outside', kind: 'outside', balance_units: units }).execute()
-  await store.db
-    .insertInto('owners')
-    .values({ id: 'o', name: 'o', wallet: null, created_at: 1_795_000_000_000 })
-    .execute()
+  await store.db.insertInto('owners').values({ id: 'o', name: 'o', created_at: 1_795_000_000_000 }).execute()
   expect(await store.db.selectFrom('accounts').selectAll().executeTakeFirst()).toMatchObject({ balance_units: units })
   expect(await store.db.selectFrom('owners').selectAll().executeTakeFirst()).toMatchObject({
     created_at: 1_795_000_000_000,
@@ -66,7 +63,7 @@ test('the states in the tables are those of the lifecycles', () => {
   }
   expect(listed('tasks')).toEqual(Object.keys(TASK_MOVES))
   expect(listed('receipts')).toEqual(Object.keys(RECEIPT_MOVES))
-  expect(listed('payouts')).toEqual(Object.keys(PAYOUT_MOVES))
+  expect(listed('payout_batches')).toEqual(Object.keys(PAYOUT_MOVES))
 })
 
 const fixtures = new URL('fixtures/', import.meta.url)

@@ -11,10 +11,7 @@ import { openDatabase } from '../../console/store/open.ts'
 const folder = mkdtempSync(join(tmpdir(), 'bramble-fixture-'))
 const file = join(folder, 'console.db')
 const { db, close } = await openDatabase(file)
-await db
-  .insertInto('owners')
-  .values({ id: 'owner-a', name: 'Ada', wallet: null, created_at: 1_700_000_000_000 })
-  .execute()
+await db.insertInto('owners').values({ id: 'owner-a', name: 'Ada', created_at: 1_700_000_000_000 }).execute()
 await db
   .insertInto('requesters')
   .values({ id: 'req-a', name: 'gate camera', key_hash: 'hash', owner_id: 'owner-a', created_at: 1_700_000_000_001 })

@@ -173,8 +173,11 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     const payout = page.locator('.payout').first()
     await payout.locator('summary').click()
     await payout.getByText('Paid', { exact: true }).waitFor()
-    await payout.getByText('The transaction').click()
-    expect(JSON.parse((await payout.locator('pre').textContent()) ?? '')).toHaveProperty('slot')
+    expect(await faultsOf(page)).toEqual([])
+    await payout.getByText('Look at the transaction').click()
+    await page.getByText('SPL Token: TransferChecked').first().waitFor()
+    await page.getByText(/^bramble:e\d+-\d+:/).waitFor()
+    expect(await page.getByRole('row').count(), 'a head, the treasury and a wallet').toBeGreaterThan(2)
     expect(await faultsOf(page)).toEqual([])
   }, 45_000)
 

@@ -21,6 +21,8 @@ export interface HealthFacts {
   readonly token: Overview['token']
   readonly treasury: Rewards['treasury']
   readonly chainAnswers: boolean
+  /** Why money waits. */
+  readonly troubles: readonly string[]
 }
 
 type Health = Overview['health']
@@ -30,6 +32,8 @@ const count = (number: number, one: string, many: string): string => `${number} 
 const absent = (facts: HealthFacts) => facts.boards.filter(({ state }) => state === 'offline' || state === 'late')
 const problem = (sentence: string): Health => ({ level: 'problem', sentence })
 const attention = (sentence: string): Health => ({ level: 'attention', sentence })
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 
 /** The first that speaks is heard: worst first. */
 const RULES: readonly Rule[] = [
@@ -49,6 +53,7 @@ const RULES: readonly Rule[] = [
       : problem(
           `The treasury holds ${inTokens(treasury.balance ?? '0', token)} and owes ${inTokens(treasury.liabilities, token)}: send the rest to ${treasury.address}.`,
         ),
+  ({ troubles: [first] }) => (first === undefined ? undefined : problem(sentence(first))),
   ({ failedPayouts }) =>
     failedPayouts === 0
       ? undefined

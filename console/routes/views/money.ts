@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely'
 import type { AccountKind } from '../../rewards/accounts.ts'
 import type { Database } from '../../store/schema.ts'
+import { allWallets } from '../../wallets/wallets.ts'
 import type { Overview, Rewards } from '../shapes.ts'
 import type { PayoutViews } from './payouts.ts'
 
@@ -21,6 +22,8 @@ export interface MoneyViewOptions {
   readonly now: () => number
   readonly treasury: Treasury
   readonly payouts: Pick<PayoutViews, 'epochs'>
+  /** Why money waits, one sentence each. */
+  readonly troubles: () => readonly string[]
   /** Boards of an owner. */
   readonly boardsOf: (owner: string) => number
 }
@@ -47,7 +50,7 @@ function coverageOf(balance: bigint | undefined, liabilities: bigint): { coverag
   return { coverage: Number((balance * 10_000n) / liabilities) / 10_000 }
 }
 
-export function createMoneyViews({ db, now, treasury, payouts, boardsOf }: MoneyViewOptions) {
+export function createMoneyViews({ db, now, treasury, payouts, troubles, boardsOf }: MoneyViewOptions) {
   const today = createToday(db)
 
   const readBalances = async (): Promise<Balances> => {
@@ -56,14 +59,16 @@ export function createMoneyViews({ db, now, treasury, payouts, boardsOf }: Money
   }
 
   async function ownersOf(balances: Balances): Promise<Rewards['owners']> {
-    const owners = await db.selectFrom('owners').select(['id', 'name', 'wallet']).orderBy('name').execute()
+    const owners = await db.selectFrom('owners').select(['id', 'name']).orderBy('name').execute()
+    const wallets = await allWallets(db)
     return Promise.all(
-      owners.map(async ({ id, name, wallet }) => {
-        const held = wallet === null ? undefined : await treasury.balanceOf(wallet)
+      owners.map(async ({ id, name }) => {
+        const wallet = wallets.get(id)
+        const held = wallet === undefined ? undefined : await treasury.balanceOf(wallet)
         return {
           id,
           name,
-          ...(wallet !== null && { wallet }),
+          ...(wallet !== undefined && { wallet }),
           ...(held !== undefined && { walletBalance: String(held) }),
           boards: boardsOf(id),
           pending: String(of(balances, 'pending', id)),
@@ -110,6 +115,7 @@ export function createMoneyViews({ db, now, treasury, payouts, boardsOf }: Money
         royalties: String(sumOf(balances, ['royalty'])),
         treasury: await coverage(),
         epochs: await payouts.epochs(EPOCHS_SHOWN),
+        troubles: [...troubles()],
       }
     },
 

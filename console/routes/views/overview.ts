@@ -23,6 +23,7 @@ export interface OverviewOptions {
   readonly pulse: Pick<Pulse, 'perS' | 'history'>
   readonly money: Pick<MoneyViews, 'figures' | 'coverage'>
   readonly treasury: Pick<Treasury, 'cluster' | 'token'>
+  readonly troubles: () => readonly string[]
   readonly broker: { readonly url: string; readonly connected: () => boolean }
 }
 
@@ -37,9 +38,10 @@ export function createOverview(options: OverviewOptions): () => Promise<Overview
   async function failedPayouts(): Promise<number> {
     const { failed } = await db
       .selectFrom('payouts')
+      .innerJoin('payout_batches', 'payout_batches.id', 'payouts.batch_id')
       .select((eb) => eb.fn.countAll<number>().as('failed'))
-      .where('state', '=', 'failed')
-      .where('updated_at', '>=', now() - DAY_MS)
+      .where('payout_batches.state', '=', 'failed')
+      .where('payout_batches.updated_at', '>=', now() - DAY_MS)
       .executeTakeFirstOrThrow()
     return failed
   }
@@ -60,6 +62,7 @@ export function createOverview(options: OverviewOptions): () => Promise<Overview
         token: treasury.token,
         treasury: coverage,
         chainAnswers: coverage.balance !== undefined,
+        troubles: options.troubles(),
       }),
       token: treasury.token,
       cluster: treasury.cluster,

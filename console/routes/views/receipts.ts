@@ -25,6 +25,11 @@ export function createReceiptViews({ db, nameOf }: ReceiptViewOptions) {
   let counted = 0
 
   return {
+    async one(id: number): Promise<ReceiptView | undefined> {
+      const row = await db.selectFrom('receipts').selectAll().where('id', '=', id).executeTakeFirst()
+      return row && view(row)
+    },
+
     async ofDevice(device: string, limit: number): Promise<ReceiptView[]> {
       const rows = await db
         .selectFrom('receipts')
@@ -46,19 +51,22 @@ export function createReceiptViews({ db, nameOf }: ReceiptViewOptions) {
       return (await query.execute()).map(view)
     },
 
-    /** Credited to each board, ever. Receipts are only added, so each call counts the new ones. */
+    /** Credited to each board, ever: a receipt once held may be credited late, so it is the transfers that are followed. */
     async earned(): Promise<ReadonlyMap<string, bigint>> {
       const { newest } = await db
-        .selectFrom('receipts')
+        .selectFrom('transfers')
         .select((eb) => eb.fn.coalesce(eb.fn.max('id'), eb.lit(0)).as('newest'))
         .executeTakeFirstOrThrow()
       if (newest === counted) return earned
       const rows = await db
-        .selectFrom('receipts')
-        .select((eb) => ['device_id', eb.fn.sum<bigint>('amount_units').as('sum_units')])
-        .where('state', '=', 'credited')
-        .where('id', '>', counted)
-        .where('id', '<=', newest)
+        .selectFrom('transfers')
+        .innerJoin('receipts', 'receipts.task_id', 'transfers.ref')
+        .select((eb) => ['device_id', eb.fn.sum<bigint>('transfers.amount_units').as('sum_units')])
+        .where('transfers.kind', '=', 'earn')
+        .where('receipts.state', '=', 'credited')
+        .where('receipts.amount_units', '>', 0n)
+        .where('transfers.id', '>', counted)
+        .where('transfers.id', '<=', newest)
         .groupBy('device_id')
         .execute()
       // Two callers may have asked at once: whoever comes second finds its receipts counted.

@@ -124,7 +124,8 @@ export function openChain({ folder, now, log, slotMs = 400, snapshotEvery = 500 
   const { birth } = journal
   const faucet = createFaucet(birth.genesis)
   const clock = createSlotClock({ ...birth, lastSlot: journal.last().slot, now })
-  const state = createState({ folder, journal, faucetAddress: faucet.address, snapshotEvery })
+  const { blockhash: hashOf } = clock
+  const state = createState({ folder, journal, faucetAddress: faucet.address, snapshotEvery, hashOf })
   const parts: Parts = { journal, state, clock, log }
   let airdrops = 0
   return {

@@ -19,15 +19,16 @@ export function createState(options: {
   readonly journal: Journal
   readonly faucetAddress: string
   readonly snapshotEvery: number
+  readonly hashOf: (slot: number) => string
 }): ChainState {
-  const { folder, journal, faucetAddress, snapshotEvery } = options
+  const { folder, journal, faucetAddress, snapshotEvery, hashOf } = options
   const native = loadLiteSvm()
   let unsaved = 0
 
   const born = (): { svm: Svm; seq: number } => {
     const found = readSnapshot(folder, journal.last().seq)
-    if (found) return { svm: createSvm(native, found.state), seq: found.seq }
-    const svm = createSvm(native)
+    if (found) return { svm: createSvm(native, { snapshot: found.state, hashOf }), seq: found.seq }
+    const svm = createSvm(native, { hashOf })
     svm.fund(faucetAddress, FAUCET_LAMPORTS)
     return { svm, seq: 0 }
   }

@@ -31,6 +31,11 @@ export interface Moment {
   readonly unixTime: number
 }
 
+export interface SvmOptions {
+  /** From an earlier instance; a new one otherwise. */
+  readonly snapshot?: Uint8Array
+  readonly hashOf: (slot: number) => string
+}
 export interface Svm {
   execute(wire: Uint8Array, at: Moment): Execution
   /** Changes nothing. `accounts` are the states that would follow. */
@@ -46,6 +51,9 @@ export interface Svm {
 /** Mainnet's; the Clock sysvar carries the epoch. */
 export const SLOTS_PER_EPOCH = 432_000
 const SYSTEM_PROGRAM = new Uint8Array(32)
+const LOOKUP_TABLE_PROGRAM = Buffer.from(decodeBase58('AddressLookupTab1e1111111111111111111111111') ?? [])
+/** As many slots as the sysvar SlotHashes remembers. */
+const SLOT_HASHES = 512
 
 /** ChainError `no-local-chain` where LiteSVM has no native part for the platform. */
 export function loadLiteSvm(): Native {
@@ -107,22 +115,26 @@ const innerOf = (meta: TransactionMetadata): InnerInstructions[] =>
 const isFailure = (native: Native, result: object): result is FailedTransactionMetadata =>
   result instanceof native.FailedTransactionMetadata
 
-/** From a snapshot of an earlier instance, or new. */
-export function createSvm(native: Native, snapshot?: Uint8Array): Svm {
+export function createSvm(native: Native, { snapshot, hashOf }: SvmOptions): Svm {
   const svm = snapshot ? native.LiteSvm.fromBytes(snapshot) : new native.LiteSvm()
   // Signatures and the blockhash window are looked after by the chain: LiteSVM forgets on restart and takes only one hash.
   svm.setTransactionHistory(0n)
   svm.setBlockhashCheck(false)
+  const remember = createSlotHashes(svm, hashOf)
+  const moveTo = (at: Moment, wire: Uint8Array): void => {
+    setClock(svm, at)
+    if (usesTables(wire)) remember(at.slot)
+  }
   return {
     execute(wire, at) {
-      setClock(svm, at)
+      moveTo(at, wire)
       const result = svm.sendVersionedTransaction(wire)
       return isFailure(native, result)
         ? executionOf(transactionError(result.err()), result.meta())
         : executionOf(null, result)
     },
     simulate(wire, at, verify) {
-      setClock(svm, at)
+      moveTo(at, wire)
       svm.setSigverify(verify)
       const result = svm.simulateVersionedTransaction(wire)
       svm.setSigverify(true)
@@ -157,4 +169,23 @@ const setClock = (svm: LiteSvm, { slot, unixTime }: Moment): void => {
   clock.leaderScheduleEpoch = clock.epoch + 1n
   clock.unixTimestamp = BigInt(unixTime)
   svm.setClock(clock)
+}
+
+/** Makes, changes or may read an address lookup table: those alone look at past slots, and remembering them is dear. */
+const usesTables = (wire: Uint8Array): boolean => {
+  const signatures = wire[0] ?? 0
+  const isVersioned = ((wire[1 + signatures * 64] ?? 0) & 0x80) !== 0
+  return isVersioned || Buffer.from(wire.buffer, wire.byteOffset, wire.byteLength).includes(LOOKUP_TABLE_PROGRAM)
+}
+
+/** Keeps the sysvar SlotHashes: the slots before the present one, newest first. */
+const createSlotHashes = (svm: LiteSvm, hashOf: (slot: number) => string) => {
+  let known: readonly { slot: number; hash: string }[] = []
+  return (slot: number): void => {
+    const oldest = Math.max(slot - SLOT_HASHES, (known[0]?.slot ?? -1) + 1, 0)
+    const fresh = Array.from({ length: Math.max(slot - oldest, 0) }, (_, index) => slot - 1 - index)
+    if (fresh.length === 0) return
+    known = [...fresh.map((past) => ({ slot: past, hash: hashOf(past) })), ...known].slice(0, SLOT_HASHES)
+    svm.setSlotHashes(known.map(({ slot: past, hash }) => ({ slot: BigInt(past), hash })))
+  }
 }

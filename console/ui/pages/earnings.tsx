@@ -2,18 +2,20 @@
 import type { Rewards } from '../../routes/shapes.ts'
 import { compareUnits } from '../amounts.ts'
 import { CopyText } from '../parts/copy.tsx'
+import { Statement } from '../parts/download.tsx'
 import { Empty, Loading } from '../parts/empty.tsx'
 import { Epoch } from '../parts/epoch.tsx'
 import { MoneyFlow } from '../parts/flow.tsx'
 import { LedgerPanel } from '../parts/ledger.tsx'
+import { Requesters } from '../parts/requesters.tsx'
 import { SettleButton } from '../parts/settle.tsx'
 import { type Column, Table } from '../parts/table.tsx'
+import { WalletChanges } from '../parts/wallet-changes.tsx'
 import { Amount, Digest } from '../parts/words.tsx'
 import { formatCoverage } from '../quantities.ts'
 import { rewards } from '../state.ts'
 
 type Owner = Rewards['owners'][number]
-type Requester = Rewards['requesters'][number]
 
 const money = <Row,>(key: string, label: string, of: (row: Row) => string): Column<Row> => ({
   key,
@@ -56,12 +58,7 @@ const ownerColumns: readonly Column<Owner>[] = [
   money('payable', 'Payable', ({ payable }) => payable),
   money('in-payout', 'In payout', ({ inPayout }) => inPayout),
   money('paid', 'Paid', ({ paid }) => paid),
-]
-
-const requesterColumns: readonly Column<Requester>[] = [
-  { key: 'name', label: 'Requester', cell: ({ name }) => <strong>{name}</strong> },
-  money('budget', 'Budget left', ({ budget }) => budget),
-  money('reserved', 'Reserved', ({ reserved }) => reserved),
+  { key: 'statement', label: 'Papers', end: true, cell: ({ id }) => <Statement payee={id} /> },
 ]
 
 /** Below 1 the treasury could not pay everybody at once: the one number an operator must not miss. */
@@ -110,6 +107,7 @@ const Accounts = ({ known }: { known: Rewards }) => (
   <>
     <section>
       <h2 class="section-title">Owners</h2>
+      <WalletChanges />
       {known.owners.length === 0 ? (
         <Empty title="Nobody owns a board yet." />
       ) : (
@@ -123,14 +121,7 @@ const Accounts = ({ known }: { known: Rewards }) => (
         <Epoch key={epoch.id} epoch={epoch} cluster={known.cluster} />
       ))}
     </section>
-    <section>
-      <h2 class="section-title">Requesters</h2>
-      {known.requesters.length === 0 ? (
-        <Empty title="No requester has a budget yet." />
-      ) : (
-        <Table caption="Requesters" columns={requesterColumns} rows={known.requesters} keyOf={({ id }) => id} />
-      )}
-    </section>
+    <Requesters />
   </>
 )
 
@@ -143,6 +134,11 @@ export function EarningsPage() {
         <h1>Earnings</h1>
         <SettleButton />
       </div>
+      {known.troubles.map((trouble) => (
+        <p key={trouble} class="note tone-bad" role="alert">
+          {trouble}
+        </p>
+      ))}
       <MoneyFlow owners={known.owners} />
       <div class="pair">
         <Treasury known={known} />

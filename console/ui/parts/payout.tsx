@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { PayoutView, Rewards } from '../../routes/shapes.ts'
+import { paths } from '../addresses.ts'
 import type { PayoutDetail } from '../api.ts'
 import { plural } from '../quantities.ts'
 import { api } from '../session.ts'
@@ -41,19 +42,15 @@ function Transaction({ payout, cluster }: { payout: PayoutView; cluster: Cluster
     <>
       <p>
         Signature <Digest text={payout.signature} keep={16} />{' '}
-        {cluster !== 'local' && (
+        {cluster === 'local' ? (
+          <a href={paths.transaction(payout.signature)}>Look at the transaction</a>
+        ) : (
           <a href={explorerUrl(payout.signature, cluster)} target="_blank" rel="noreferrer">
             Open in the explorer
           </a>
         )}
       </p>
       {read.value && <p class="muted">{plural(read.value.attempts.length, 'signed attempt')}</p>}
-      {read.value?.transaction && (
-        <details class="json">
-          <summary>The transaction</summary>
-          <pre>{JSON.stringify(read.value.transaction, null, 2)}</pre>
-        </details>
-      )}
     </>
   )
 }

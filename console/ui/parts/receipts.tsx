@@ -1,8 +1,10 @@
 // Receipts as a table: what was done, what it was worth, and why it was worth that.
 import type { ReceiptView } from '../../routes/shapes.ts'
 import { paths } from '../addresses.ts'
+import { isSome } from '../amounts.ts'
 import { formatMs } from '../quantities.ts'
 import { RECEIPT_WORDS, receiptReason } from '../words.ts'
+import { Download } from './download.tsx'
 import { type Column, Table } from './table.tsx'
 import { Amount, Digest, Moment, Pill } from './words.tsx'
 
@@ -36,6 +38,16 @@ const columns: readonly Column<ReceiptView>[] = [
   { key: 'digest', label: 'Output', cell: ({ outputDigest }) => <Digest text={outputDigest} keep={6} /> },
   { key: 'infer', label: 'In the model', end: true, cell: ({ inferMs }) => formatMs(inferMs) },
   { key: 'amount', label: 'Amount', end: true, cell: ({ amount }) => <Amount units={amount} /> },
+  {
+    key: 'proof',
+    label: 'Proof',
+    end: true,
+    cell: ({ id, epoch, amount }) =>
+      epoch !== undefined &&
+      isSome(amount) && (
+        <Download path={`/api/rewards/receipts/${id}/proof`} name={`receipt-${id}.json`} label="Proof" />
+      ),
+  },
 ]
 
 export const Receipts = ({ receipts, boards }: { receipts: readonly ReceiptView[]; boards?: boolean }) => (

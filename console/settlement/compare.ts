@@ -1,0 +1,189 @@
+// Before anything is signed or sent after a start, the payouts on the chain are compared with those in the database. A
+// database that came from a backup knows less than the chain: what it lacks is found by its memo and adopted.
+import type { Kysely } from 'kysely'
+import type { Logger } from 'pino'
+import type { Database } from '../store/schema.ts'
+import type { PayoutState } from '../store/states.ts'
+import { adopt } from './adopt.ts'
+import type { WriterLease } from './lease.ts'
+import { historyOf } from './look.ts'
+import { batchOfMemo } from './memo.ts'
+import type { ChainTransfer, HistoryEntry, PayoutChain } from './payer.ts'
+import type { Mode } from './round.ts'
+
+export interface GateOptions {
+  readonly db: Kysely<Database>
+  readonly chain: Pick<PayoutChain, 'treasury' | 'markerOf' | 'finalized' | 'history' | 'transfer'>
+  readonly lease: Pick<WriterLease, 'stillHeld'>
+  readonly now: () => number
+  readonly log: Logger
+  readonly moved: (batch: string, state: PayoutState) => void
+  /** Whether this signature stands in the database. */
+  readonly isKnown: (signature: string) => Promise<boolean>
+  /**
+   * Blocks to wait after a start, so that all that a lost database had sent has landed or expired; 0 for a chain that
+   * executes at once what it is given.
+   */
+  readonly quietBlocks: number
+}
+
+export interface Gate {
+  /** What may be done now, and why not more. One step towards `pay`, if it is not there yet. */
+  pass(openBatches: number): Promise<{ readonly mode: Mode; readonly trouble: string | undefined }>
+  readonly isOpen: boolean
+  /** From now on the next comparison is needed first. */
+  close(): void
+  /** As close, until this payout is in the database; true when it was awaited already. */
+  awaits(signature: string): boolean
+}
+
+type Chain = GateOptions['chain']
+
+interface Differences {
+  /** On the chain and not here, oldest first. */
+  readonly unknown: readonly ChainTransfer[]
+  /** The newest final transaction of the chain. */
+  readonly newest: string | undefined
+  /** Why they cannot be told yet. */
+  readonly trouble: string | undefined
+}
+
+const NOTHING_YET = 'payouts wait: the chain has a payout that this database does not know, and it is not final yet'
+
+async function statesOf(
+  db: Kysely<Database>,
+  page: readonly HistoryEntry[],
+): Promise<ReadonlyMap<string, PayoutState>> {
+  const rows = await db
+    .selectFrom('payout_attempts as a')
+    .innerJoin('payout_batches as b', 'b.id', 'a.batch_id')
+    .select(['a.signature', 'b.state'])
+    .where(
+      'a.signature',
+      'in',
+      page.map(({ signature }) => signature),
+    )
+    .execute()
+  return new Map(rows.map(({ signature, state }) => [signature, state]))
+}
+
+const MARK = 'payouts.compared'
+
+/** The newest final transaction when a comparison last found nothing missing; a backup holds that of its own time. */
+async function readMark(db: Kysely<Database>): Promise<string | undefined> {
+  return (await db.selectFrom('meta').select('value').where('key', '=', MARK).executeTakeFirst())?.value
+}
+
+const writeMark = (db: Kysely<Database>, signature: string) =>
+  db
+    .insertInto('meta')
+    .values({ key: MARK, value: signature })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: signature }))
+    .execute()
+
+interface Entries {
+  readonly unknown: readonly HistoryEntry[]
+  readonly newest: string | undefined
+}
+
+/**
+ * Entries newer than the mark, newest first. What is older was compared, and nobody can have added to it: what a lost database
+ * paid, it planned after the backup, hence after the mark. A payout that is final here is no such mark: one that was sent beside
+ * it, by a database that is lost, may have landed before it.
+ */
+async function unknownEntries(db: Kysely<Database>, chain: Chain, slot: number): Promise<Entries | string> {
+  const unknown: HistoryEntry[] = []
+  const mark = await readMark(db)
+  let newest: string | undefined
+  for await (const page of historyOf(chain, chain.treasury, slot)) {
+    const states = await statesOf(db, page)
+    for (const entry of page) {
+      if (entry.isFinal) newest ??= entry.signature
+      if (entry.signature === mark) return { unknown, newest }
+      if (entry.hasFailed) continue
+      const state = states.get(entry.signature)
+      if (state === 'failed' && entry.isFinal)
+        return `payouts stop: the chain paid ${entry.signature}, which failed here; run bramble rewards reconcile`
+      if (state === undefined && entry.memo !== undefined && batchOfMemo(entry.memo) !== undefined) unknown.push(entry)
+    }
+  }
+  return { unknown, newest }
+}
+
+async function differences(db: Kysely<Database>, chain: Chain, slot: number): Promise<Differences> {
+  const entries = await unknownEntries(db, chain, slot)
+  if (typeof entries === 'string') return { unknown: [], newest: undefined, trouble: entries }
+  const { newest } = entries
+  const unknown: ChainTransfer[] = []
+  for (const { signature, isFinal } of entries.unknown.toReversed()) {
+    const found = isFinal ? await chain.transfer(signature) : undefined
+    if (found === undefined) return { unknown: [], newest, trouble: NOTHING_YET }
+    // Anybody may write such a memo and name the treasury; only what it signed is a payout.
+    if (found.isOurs) unknown.push(found)
+  }
+  return { unknown, newest, trouble: undefined }
+}
+
+export function createGate(options: GateOptions): Gate {
+  const { db, chain, lease, now, log, moved, isKnown, quietBlocks } = options
+  const awaited = new Set<string>()
+  let isOpen = false
+  let firstHeight: number | undefined
+
+  /** Oldest first, each by itself: a crash between two leaves the newest known as the place to go on from. */
+  const adoptAll = async (unknown: readonly ChainTransfer[]): Promise<void> => {
+    for (const transfer of unknown) {
+      const id = await db.transaction().execute(async (trx) => {
+        if (!(await lease.stillHeld(trx))) return undefined
+        return adopt(trx, transfer, { now: now(), chain })
+      })
+      // Something was planned meanwhile: it is wound up first.
+      if (id === undefined) return
+      log.warn({ batch: id, signature: transfer.signature }, 'a payout was found on the chain and not here; adopted')
+      moved(id, 'finalized')
+    }
+  }
+
+  /** Nothing is missing here: neither what the comparison found, nor what was seen otherwise. */
+  const isComplete = async (): Promise<boolean> => {
+    for (const signature of awaited) {
+      if (!(await isKnown(signature))) return false
+      awaited.delete(signature)
+    }
+    return true
+  }
+
+  return {
+    get isOpen() {
+      return isOpen
+    },
+    close() {
+      isOpen = false
+    },
+    awaits(signature) {
+      const isNew = !awaited.has(signature)
+      awaited.add(signature)
+      isOpen = false
+      return !isNew
+    },
+    async pass(openBatches) {
+      if (isOpen) return { mode: 'pay', trouble: undefined }
+      const { slot, height } = await chain.finalized()
+      firstHeight ??= height
+      if (height < firstHeight + quietBlocks)
+        return { mode: 'watch', trouble: 'payouts wait: what an earlier console may have sent is given time to land' }
+      const { unknown, newest, trouble } = await differences(db, chain, slot)
+      if (trouble !== undefined) return { mode: 'watch', trouble }
+      for (const { signature } of unknown) awaited.add(signature)
+      if (unknown.length === 0) {
+        isOpen = await isComplete()
+        if (isOpen && newest !== undefined) await writeMark(db, newest)
+        return isOpen ? { mode: 'pay', trouble: undefined } : { mode: 'watch', trouble: NOTHING_YET }
+      }
+      const wait = `payouts wait: the chain has ${unknown.length} payout(s) that this database does not know; they are taken in`
+      if (openBatches > 0) return { mode: 'wind-up', trouble: wait }
+      await adoptAll(unknown)
+      return { mode: 'watch', trouble: wait }
+    },
+  }
+}

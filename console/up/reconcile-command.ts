@@ -1,0 +1,27 @@
+// `bramble rewards reconcile`: the chain against the ledger, as the running console sees both.
+import type { ReconciliationView } from '../routes/reconcile.ts'
+import { apiOf, command, toConsole } from './command.ts'
+
+export function reconciliationText({ chain, ledger, underWay, incoming, differences }: ReconciliationView): string {
+  const lines = [
+    `chain   ${chain.payouts} payout transaction(s), ${chain.units} base units`,
+    `ledger  ${ledger.payouts} final batch(es), ${ledger.units} base units; ${underWay} under way`,
+    `came in ${incoming} base units`,
+    ...differences.map(({ kind, detail, signature }) => `${kind}: ${detail}${signature ? ` (${signature})` : ''}`),
+  ]
+  const verdict = differences.length === 0 ? 'Chain and ledger agree.' : `${differences.length} difference(s).`
+  return [...lines, verdict].join('\n')
+}
+
+const args = { json: { type: 'boolean', description: 'The whole answer as JSON' }, ...toConsole } as const
+
+export const reconcileCommand = command(
+  'reconcile',
+  "Compare the treasury's history on the chain with the ledger; exit code 1 when they differ.",
+  args,
+  async (given) => {
+    const { body } = await (await apiOf(given)).ask<ReconciliationView>('/api/rewards/reconcile')
+    if (!body.ok) process.exitCode = 1
+    return given.json ? JSON.stringify(body, null, 2) : reconciliationText(body)
+  },
+)
