@@ -227,6 +227,28 @@ const doctor = defineCommand({
     }),
 })
 
+const receiptsArgs = {
+  ...common,
+  proof: { type: 'string', description: 'Print the proof of this receipt, for: bramble rewards verify FILE' },
+} satisfies ArgsDef
+
+const receipts = defineCommand({
+  meta: { name: 'receipts', description: 'What the console says this board has earned.' },
+  args: receiptsArgs,
+  run: ({ args }) =>
+    explained(async () => {
+      const config = known(args, receiptsArgs)
+      const [{ openIdentity }, { readCredential, CredentialError }, { receiptLines, receiptProof }] = await Promise.all(
+        [import('./membership/identity.ts'), import('./membership/credential.ts'), import('./membership/receipts.ts')],
+      )
+      const credential = readCredential(config.data, openIdentity(config.data).device)
+      if (!credential) throw new CredentialError('damaged', 'this board is not enrolled: bramble-agent enroll')
+      console.log(
+        args.proof === undefined ? await receiptLines(credential) : await receiptProof(credential, args.proof),
+      )
+    }),
+})
+
 const versionOf = (): string => {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
   return String(version)
@@ -239,6 +261,6 @@ await runMain(
       version: versionOf(),
       description: 'Answers frames over MQTT with quantized ONNX models.',
     },
-    subCommands: { enroll, run, infer, bench, doctor },
+    subCommands: { enroll, run, infer, bench, doctor, receipts },
   }),
 )

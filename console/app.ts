@@ -7,6 +7,7 @@ import { secureHeaders } from 'hono/secure-headers'
 import type { Logger } from 'pino'
 import { MAX_RELEASE_BYTES } from './registry/publishing.ts'
 import { type Env, refuse } from './routes/answers.ts'
+import { type BoardReceiptDesk, boardReceiptRoutes } from './routes/board-receipts.ts'
 import { type BoardDesk, boardRoutes } from './routes/boards.ts'
 import { type ChainDesk, chainRoutes } from './routes/chain.ts'
 import { type CommandDesk, commandRoutes } from './routes/commands.ts'
@@ -38,6 +39,7 @@ export interface AppOptions {
   readonly tasks: TaskDesk
   readonly models: ModelDesk
   readonly boards: BoardDesk
+  readonly boardReceipts: BoardReceiptDesk
   readonly releases: ReleaseDesk
   readonly desired: DesiredDesk
   readonly rewards: RewardDesk
@@ -137,6 +139,7 @@ const routes = (app: OpenAPIHono<Env>, options: AppOptions) =>
     .route('/api/models', modelRoutes(options.models))
     .route('/api', releaseRoutes(options.releases))
     .route('/api', desiredRoutes(options.desired))
+    .route('/boards/receipts', boardReceiptRoutes(options.boardReceipts))
     .route('/boards', boardRoutes(options.boards))
     .route('/api/rewards', rewardRoutes(options.rewards))
     .route('/api/rewards', reconcileRoutes(options.reconcile))

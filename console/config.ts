@@ -31,6 +31,8 @@ const Settings = z
     /** Pays fees and rents; absent: the treasury does. */
     feePayerKey: z.string().min(1).optional(),
     mint: z.string().min(32).max(44).optional(),
+    /** What amounts of that mint are called. */
+    tokenSymbol: z.string().regex(/^[A-Za-z0-9]{1,10}$/, 'must be 1 to 10 letters and digits').default('BRMB'),
     /** Where the first owner is paid. */
     wallet: z.string().min(32).max(44).optional(),
     holdS: Whole(0, 30 * 86_400).optional(),
@@ -77,6 +79,7 @@ export const SETTING_NAMES = {
   treasuryKey: ['--treasury-key', 'BRAMBLE_TREASURY_KEY'],
   feePayerKey: ['--fee-payer-key', 'BRAMBLE_FEE_PAYER_KEY'],
   mint: ['--mint', 'BRAMBLE_MINT'],
+  tokenSymbol: ['--token-symbol', 'BRAMBLE_TOKEN_SYMBOL'],
   wallet: ['--wallet', 'BRAMBLE_WALLET'],
   holdS: ['--hold-s', 'BRAMBLE_HOLD_S'],
   settleEveryS: ['--settle-every-s', 'BRAMBLE_SETTLE_EVERY_S'],

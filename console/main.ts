@@ -53,6 +53,7 @@ const chain = {
   'treasury-key': { type: 'string', description: 'Solana CLI key file of the treasury' },
   'fee-payer-key': { type: 'string', description: 'Solana CLI key file that pays fees and rents (the treasury)' },
   mint: { type: 'string', description: 'Mint address of the token that is paid' },
+  'token-symbol': { type: 'string', description: 'What amounts of it are called (BRMB)' },
 } satisfies ArgsDef
 
 const camel = (name: string): string => name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())

@@ -158,6 +158,8 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
   })
   const shown = { views, overview }
   const requesterOf = async (key: string) => (await trades.requesters.authenticate(key))?.id
+  const packages = packageDesks({ trades, views }, surroundings, addressOf)
+  const earnings = moneyDesk(options, shown, now)
   const app: AppOptions = {
     guard: { consoleToken: keys.token, requesterOf },
     public: publicDesk(options, shown, surroundings),
@@ -167,8 +169,14 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     commands: { ...trades.commands, has: (device) => trades.devices.get(device) !== undefined },
     tasks: taskDesk(options, shown),
     models: views.models,
-    ...packageDesks({ trades, views }, surroundings, addressOf),
-    ...moneyDesk(options, shown, now),
+    ...packages,
+    ...earnings,
+    boardReceipts: {
+      guard: packages.boards.guard,
+      receiptsOf: views.receipts.ofDevice,
+      receipt: views.receipts.one,
+      proof: earnings.rewards.proof,
+    },
     ...fundingDesks(options, now),
     chain: { transaction: money.transaction },
     enrollments: enrollmentDesk(options, now),

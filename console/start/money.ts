@@ -21,7 +21,6 @@ import { dialable } from './addresses.ts'
 import { type Funding, openFunding } from './funding.ts'
 import type { Surroundings } from './surroundings.ts'
 
-export const SYMBOL = 'BRMB'
 /** Balances are shown, not paid from: they may be this old. */
 const BALANCE_MS = 3_000
 const DAY_MS = 86_400_000
@@ -126,7 +125,7 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
     troubles: () => [payouts.standing().trouble, funding.deposits.trouble()].filter((why) => why !== undefined),
     treasury: {
       cluster,
-      token: { symbol: SYMBOL, decimals: token.decimals, mint: token.mint },
+      token: { symbol: config.tokenSymbol, decimals: token.decimals, mint: token.mint },
       address: solana.treasury,
       // What lies in deposit accounts is the treasury's as well, and soon swept into it.
       async balance() {

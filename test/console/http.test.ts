@@ -91,6 +91,8 @@ describe('the HTTP API', () => {
         '/api/wallets/changes/{id}',
         '/boards/blobs/{digest}',
         '/boards/desired',
+        '/boards/receipts',
+        '/boards/receipts/{id}/proof',
         '/boards/releases/{digest}',
         '/enroll',
         '/enroll/challenge',

@@ -105,6 +105,25 @@ it('gives the proof of a receipt once its payout is final, which holds without t
   expect(epoch.receipts.map(({ id }) => String(id)).toSorted()).toEqual([idOf(0), idOf(1), idOf(2)].toSorted())
 })
 
+it("tells a board's own receipts and their proofs to whoever holds its credential, and to nobody else", async () => {
+  const own = await here.call('/boards/receipts', {}, board.credential)
+  expect(await own.json()).toMatchObject([
+    { id: receipts[3]?.id },
+    { id: receipts[2]?.id },
+    {},
+    { id: receipts[0]?.id },
+  ])
+  const path = `/boards/receipts/${idOf(1)}/proof`
+  const proof = await here.call(path, {}, board.credential)
+  expect(await proof.json()).toEqual(await json(`/api/rewards/receipts/${idOf(1)}/proof`))
+  const other = await startTestBoard(here)
+  expect((await here.call(path, {}, other.credential)).status).toBe(404)
+  expect(await (await here.call('/boards/receipts', {}, other.credential)).json()).toEqual([])
+  expect((await here.call(path)).status, "the operator's token is no board's").toBe(401)
+  expect((await here.call('/boards/receipts', {}, here.seeded.apiKey)).status).toBe(401)
+  await other.link.close()
+})
+
 it('writes statements that open, add up and close, of those whom it knows', async () => {
   const owner = await json<StatementView>('/api/rewards/statements/demo')
   expect(owner.lines.map(({ what, amount }) => [what, amount])).toEqual([

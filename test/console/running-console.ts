@@ -93,6 +93,7 @@ export interface TestBoard {
   readonly id: string
   readonly name: string
   readonly link: Link
+  readonly credential: string
   /** Tasks heard, oldest first. */
   readonly tasks: { readonly id: string; readonly model: string; readonly input: string }[]
   say(topic: Topic, payload: unknown, retain?: boolean): Promise<void>
@@ -171,6 +172,7 @@ export async function startTestBoard(console: TestConsole): Promise<TestBoard> {
     id,
     name: credential.name,
     link,
+    credential: credential.credential,
     tasks,
     say,
     answer(task) {

@@ -79,6 +79,12 @@ export function Payout({ payout, cluster }: { payout: PayoutView; cluster: Clust
           <p>
             Wallet <Digest text={payout.wallet} keep={12} /> · memo <code>{payout.memo}</code>
           </p>
+          {payout.rentLamports > 0 && (
+            <p class="muted">
+              The wallet had no account for this token: {payout.rentLamports.toLocaleString('en')} lamports of rent were
+              paid for it, once.
+            </p>
+          )}
           <Transaction payout={payout} cluster={cluster} />
         </div>
       )}
