@@ -32,7 +32,10 @@ const Settings = z
     feePayerKey: z.string().min(1).optional(),
     mint: z.string().min(32).max(44).optional(),
     /** What amounts of that mint are called. */
-    tokenSymbol: z.string().regex(/^[A-Za-z0-9]{1,10}$/, 'must be 1 to 10 letters and digits').default('BRMB'),
+    tokenSymbol: z
+      .string()
+      .regex(/^[A-Za-z0-9]{1,10}$/, 'must be 1 to 10 letters and digits')
+      .default('BRMB'),
     /** Where the first owner is paid. */
     wallet: z.string().min(32).max(44).optional(),
     holdS: Whole(0, 30 * 86_400).optional(),
