@@ -10,6 +10,8 @@ export default defineConfig({
     exclude: slow ? [] : ['test/slow/**'],
     // Two workers at most: the suites start real brokers, models and chains, and a small board has two cores to spare.
     maxWorkers: slow ? 1 : 2,
+    // Models that tests open in their own process report to nobody either (models/runtime/spawn.ts).
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     testTimeout: slow ? 300_000 : 30_000,
     hookTimeout: 30_000,
   },

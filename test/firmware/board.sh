@@ -35,7 +35,9 @@ fact samePid "$([ "$pid" = "$(state MainPID)" ] && echo yes || echo no)"
 # A crashed agent comes back.
 kill -KILL "$pid"
 for _ in $(seq 60); do
-  [ "$(state ActiveState)" = active ] && [ "$(state MainPID)" != "$pid" ] && break
+  # In this order: for a moment the service is still called active and has no process any more.
+  now=$(state MainPID)
+  [ "$now" != 0 ] && [ "$now" != "$pid" ] && [ "$(state ActiveState)" = active ] && break
   sleep 1
 done
 fact afterKill "$(state ActiveState)"
