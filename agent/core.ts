@@ -60,7 +60,13 @@ export function createCore(options: CoreOptions): Core {
   const { now } = clock
   const tally = createTally()
   // Commits and outbox know each other: what is written is published, what was published is noted.
-  const commits: Commits = createCommits({ buffer, clock, log, onWritten: (_, made) => outbox.wake(made) })
+  const commits: Commits = createCommits({
+    buffer,
+    clock,
+    log,
+    inHouse: () => work.load(),
+    onWritten: (_, made) => outbox.wake(made),
+  })
   const outbox: Outbox = createOutbox({
     buffer,
     commits,
@@ -86,7 +92,7 @@ export function createCore(options: CoreOptions): Core {
   const pace = createPace(clock.elapsed)
   const suspects = createSuspects({ table: buffer.poison, now, log })
   const queue = createQueue<Job>(limits, pace)
-  const work = createWork({ queue, pace, host, answers, tally, suspects, clock, window, slow, seen })
+  const work: Work = createWork({ queue, pace, host, answers, tally, suspects, clock, window, slow, seen })
   const intake = createIntake({
     root,
     payloadBytes: limits.payloadBytes,

@@ -1,7 +1,7 @@
 // Frames lie outside V8's heap, so V8 sees no reason to collect: it let 40 MiB of answered ones stand. A full collection of this
 // small heap takes a few milliseconds, and once in so many bytes of frames it is not noticed.
 
-const BYTES = 12 * 2 ** 20
+const BYTES = 20 * 2 ** 20
 
 /** To be told of every payload that came in. Does nothing where the process has no `--expose-gc`. */
 export function createLitter(): (payload: Uint8Array) => void {

@@ -1,5 +1,5 @@
 // Decides when the buffer is written. An answer waits for its commit before it is published, so with nothing else going
-// on it is written at once; under load answers share a commit every few milliseconds. Acknowledgements are in no hurry:
+// on it is written at once; under load answers share a commit, the longer the line, the more of them. Acknowledgements are in no hurry:
 // losing one only means that something is sent again.
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
@@ -9,6 +9,8 @@ import { type Answer, BATCH_ITEMS, type Written } from './buffer-write.ts'
 export interface CommitDelays {
   /** Between two commits with answers in them, at least. */
   readonly gapMs: number
+  /** The same for each frame in the house, whose answer will come in a moment and can share the commit. */
+  readonly gapPerFrameMs: number
   /** And at most: a slow card gets twice as long as its last commit took. */
   readonly longestGapMs: number
   /** From a receipt item to the batch it is signed in, where another commit can carry it. */
@@ -25,6 +27,7 @@ export interface CommitDelays {
 
 export const COMMIT_DELAYS: CommitDelays = {
   gapMs: 5,
+  gapPerFrameMs: 3,
   longestGapMs: 100,
   cutMs: 250,
   cutAloneMs: 500,
@@ -55,6 +58,8 @@ interface Options {
   readonly clock: Clock
   readonly log: Logger
   readonly delays?: CommitDelays
+  /** Frames here whose answers are not made yet. */
+  readonly inHouse?: () => number
   /** After each commit; `seqs` are the rows of `answers`. */
   readonly onWritten: (written: Written, answers: readonly Answer[]) => void
 }
@@ -66,18 +71,29 @@ export const mayPass = (error: unknown): boolean =>
   typeof error.code === 'string' &&
   /^SQLITE_(FULL|IOERR|READONLY|BUSY|CANTOPEN|NOMEM)/.test(error.code)
 
-export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_DELAYS }: Options): Commits {
+export function createCommits({
+  buffer,
+  clock,
+  log,
+  onWritten,
+  delays = COMMIT_DELAYS,
+  inHouse = () => 0,
+}: Options): Commits {
   const alarm = createAlarm(clock, () => commit(false))
   let answers: Answer[] = []
   let pubacked: number[] = []
   let upTo: number | undefined
   let uncutSince: number | undefined
   let lastAt = Number.NEGATIVE_INFINITY
-  let gapMs = delays.gapMs
+  let tookMs = 0
   let failures = 0
   let stopRest: (() => void) | undefined
 
   const until = (since: number, spanMs: number): number => since + spanMs - clock.elapsed()
+
+  function gapMs(): number {
+    return Math.min(delays.longestGapMs, Math.max(delays.gapMs, delays.gapPerFrameMs * inHouse(), 2 * tookMs))
+  }
 
   function commit(cutNow: boolean): boolean {
     alarm.cancel()
@@ -86,7 +102,7 @@ export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_D
     const cut = cutNow || isRipe || buffer.uncut() >= BATCH_ITEMS
     const written = tryWrite(cut)
     lastAt = clock.elapsed()
-    gapMs = Math.min(delays.longestGapMs, Math.max(delays.gapMs, 2 * (lastAt - startedAt)))
+    tookMs = lastAt - startedAt
     if (written) {
       const kept = answers
       answers = []
@@ -117,7 +133,7 @@ export function createCommits({ buffer, clock, log, onWritten, delays = COMMIT_D
   function schedule(): void {
     stopRest?.()
     if (failures > 0) alarm.within(delays.retryMs)
-    else if (answers.length > 0) alarm.within(until(lastAt, gapMs))
+    else if (answers.length > 0) alarm.within(until(lastAt, gapMs()))
     else if (uncutSince !== undefined) alarm.within(until(uncutSince, delays.cutAloneMs))
     else if (pubacked.length > 0 || upTo !== undefined) alarm.within(delays.settleMs)
     else stopRest = clock.after(delays.restMs, rest)

@@ -17,7 +17,9 @@ beforeEach(() => {
 afterEach(() => rig.remove())
 
 /** The outbox over a real buffer and a broker that is on, off or silent. */
-function start(options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write'] } = {}) {
+function start(
+  options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write']; inHouse?: () => number } = {},
+) {
   const { clock, advance, set, elapse } = createFakeClock()
   const buffer = rig.open()
   const origin = buffer.origin('boot', RUNTIME)
@@ -39,6 +41,7 @@ function start(options: { console?: boolean; write?: (real: Outbox['write']) => 
     buffer: { ...buffer, write: options.write?.(buffer.write) ?? buffer.write },
     clock,
     log,
+    ...(options.inHouse && { inHouse: options.inHouse }),
     onWritten: () => outbox.wake(),
   })
   const outbox = createOutbox({
@@ -518,6 +521,28 @@ describe('commits', () => {
       await advance(4)
     }
     expect(writes).toBeLessThanOrEqual(5)
+  })
+
+  test('wait for the answers of a long line, but not for one that has got short', async () => {
+    let line = 0
+    const { add, advance, broker, said } = start({ inHouse: () => line })
+    broker('on')
+    add(0)
+    await advance(0)
+    line = 10
+    add(1)
+    await advance(29)
+    expect(said()).toEqual(['t0'])
+    await advance(1)
+    expect(said()).toEqual(['t0', 't1'])
+    line = 1_000
+    add(2)
+    await advance(99)
+    expect(said()).not.toContain('t2')
+    line = 1
+    add(3)
+    await advance(0)
+    expect(said()).toEqual(['t0', 't1', 't2', 't3'])
   })
 
   test('copy the log into the file after a quarter minute without work, if it has grown', async () => {
