@@ -34,7 +34,16 @@ const commits = createCommits({
   },
   clock: systemClock,
   log,
-  delays: { gapMs: 1, gapPerFrameMs: 0, longestGapMs: 2, cutMs: 2, cutAloneMs: 2, settleMs: 2, retryMs: 100, restMs: 1_000 },
+  delays: {
+    gapMs: 1,
+    gapPerFrameMs: 0,
+    longestGapMs: 2,
+    cutMs: 2,
+    cutAloneMs: 2,
+    settleMs: 2,
+    retryMs: 100,
+    restMs: 1_000,
+  },
   onWritten: () => outbox.wake(),
 })
 const outbox = createOutbox({
