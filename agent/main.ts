@@ -70,6 +70,7 @@ const enrollArgs = {
   ...common,
   console: { type: 'string', required: true, description: 'http(s) address of the console' },
   token: { type: 'string', description: 'Enrolment token from the console (else the variable BRAMBLE_TOKEN)' },
+  name: { type: 'string', description: 'What the board is called in the fleet (three words of the console)' },
 } satisfies ArgsDef
 
 const enroll = defineCommand({
@@ -88,7 +89,7 @@ const enroll = defineCommand({
       ])
       openDataFolder(config.data)
       const identity = openIdentity(config.data)
-      const credential = await createConsole({ url: args.console, identity, now: Date.now }).enrol(token)
+      const credential = await createConsole({ url: args.console, identity, now: Date.now }).enrol(token, args.name)
       writeCredential(config.data, credential)
       console.log(
         `enrolled as ${credential.name} (${credential.device}); start it with: bramble-agent run --data ${config.data}`,

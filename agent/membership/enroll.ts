@@ -16,8 +16,8 @@ export class EnrolError extends Error {
 }
 
 export interface Console {
-  /** Spends the token: this board belongs to the token's owner from now on. */
-  enrol(token: string): Promise<StoredCredential>
+  /** Spends the token: this board belongs to the token's owner from now on. `name`: what it is to be called. */
+  enrol(token: string, name?: string): Promise<StoredCredential>
   renew(old: StoredCredential): Promise<StoredCredential>
 }
 
@@ -69,9 +69,9 @@ export function createConsole({ url, identity, now }: Options): Console {
   }
 
   return {
-    async enrol(token) {
+    async enrol(token, name) {
       const proof = identity.prove(`bramble-enroll:${token}`)
-      return stored(await ask('/enroll', BoardCredential, { token, publicKey: identity.publicKey, proof }))
+      return stored(await ask('/enroll', BoardCredential, { token, publicKey: identity.publicKey, proof, name }))
     },
     async renew({ device }) {
       const { challenge } = await ask('/enroll/challenge', Challenge)

@@ -42,19 +42,20 @@ export async function claimToken(trx: Kysely<Database>, hash: string, now: numbe
 /** 262,144 names and a hash: with ten thousand boards the third try is as good as certain. */
 const NAME_TRIES = 20
 
-async function freeName(trx: Kysely<Database>, id: string): Promise<string> {
+/** What the owner wished, with a number where it is taken; else three words. */
+async function freeName(trx: Kysely<Database>, id: string, wished: string | undefined): Promise<string> {
   for (let attempt = 0; attempt < NAME_TRIES; attempt++) {
-    const name = nameOf(id, attempt)
+    const name = wished === undefined ? nameOf(id, attempt) : attempt === 0 ? wished : `${wished}-${attempt + 1}`
     const taken = await trx.selectFrom('devices').select('id').where('name', '=', name).executeTakeFirst()
-    if (taken === undefined) return name
+    if (taken === undefined || taken.id === id) return name
   }
-  return `${nameOf(id)}-${id.slice(-4)}`
+  return `${wished ?? nameOf(id)}-${id.slice(-4)}`
 }
 
 /** Inserts the board, or finds it again: the same key keeps its name and its earnings, and only its own owner may re-enrol it. */
 export async function saveBoard(
   trx: Kysely<Database>,
-  board: { id: string; publicKey: string; owner: string; now: number },
+  board: { id: string; publicKey: string; owner: string; now: number; wished: string | undefined },
 ): Promise<Board> {
   const known = await trx.selectFrom('devices').selectAll().where('id', '=', board.id).executeTakeFirst()
   if (known && known.owner_id !== board.owner)
@@ -70,7 +71,7 @@ export async function saveBoard(
     .insertInto('devices')
     .values({
       id: board.id,
-      name: await freeName(trx, board.id),
+      name: await freeName(trx, board.id, board.wished),
       owner_id: board.owner,
       public_key: board.publicKey,
       enrolled_at: board.now,

@@ -4,7 +4,7 @@ import { createHash, verify } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { Issuer } from '../../broker/jwt.ts'
 import { deviceGrants, deviceIdOf, publicKeyFromRaw } from '../../broker/protocol/credentials.ts'
-import type { BoardCredential } from '../routes/shapes.ts'
+import type { BoardCredential, BoardEnrolment } from '../routes/shapes.ts'
 import type { Database } from '../store/schema.ts'
 import { claimToken, EnrolmentFault, saveBoard } from './admission.ts'
 import type { Challenges } from './challenges.ts'
@@ -83,14 +83,15 @@ export function createEnrolment(options: EnrolmentOptions) {
       return { id, token, expiresAt: new Date(expiresAt).toISOString() }
     },
 
-    async enrol({ token, publicKey, proof }: { token: string; publicKey: string; proof: string }): Promise<Enrolled> {
+    async enrol({ token, publicKey, proof, name }: BoardEnrolment): Promise<Enrolled> {
       // The proof comes first: it costs no write, and a wrong one must not use up a token.
       if (!signed(publicKey, `bramble-enroll:${token}`, proof))
         return refused('bad-proof', 'The signature does not fit the public key: delete identity.key and enrol again.')
       try {
         const board = await db.transaction().execute(async (trx) => {
           const owner = await claimToken(trx, hashOfToken(token), now())
-          return saveBoard(trx, { id: deviceIdOf(Buffer.from(publicKey, 'base64url')), publicKey, owner, now: now() })
+          const id = deviceIdOf(Buffer.from(publicKey, 'base64url'))
+          return saveBoard(trx, { id, publicKey, owner, now: now(), wished: name })
         })
         if (options.boardOf(board.id) === undefined) options.add(board)
         return { ok: true, credential: await credentialOf(board) }

@@ -355,6 +355,8 @@ export const EnrollmentRequest = z.object({
 export const Enrollment = z.object({
   token: z.string(),
   expiresAt: At,
+  /** Where boards reach this console. */
+  console: z.string(),
   /** The line to run on the board. */
   command: z.string(),
 })
@@ -364,7 +366,13 @@ export const BoardEnrolment = z.object({
   token: z.string().min(16).max(128),
   publicKey: z.string().length(43),
   proof: z.string().length(86),
+  /** What its owner calls it; else it gets three words. */
+  name: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i)
+    .optional(),
 })
+export type BoardEnrolment = z.infer<typeof BoardEnrolment>
 
 export const BoardCredential = z.object({
   device: z.string(),

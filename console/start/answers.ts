@@ -67,7 +67,7 @@ export function enrollmentDesk(
       if (id === undefined) return undefined
       const { token, expiresAt } = await enrolment.mint({ owner: id, label, uses, expiresInS })
       const command = `bramble-agent enroll --console ${publicUrl()} --token ${token} && bramble-agent run`
-      return { token, expiresAt, command }
+      return { token, expiresAt, console: publicUrl(), command }
     },
   }
 }

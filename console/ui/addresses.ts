@@ -4,6 +4,7 @@ export type Route =
   | { readonly page: 'overview' }
   | { readonly page: 'devices' }
   | { readonly page: 'device'; readonly id: string }
+  | { readonly page: 'add-board' }
   | { readonly page: 'tasks'; readonly id?: string }
   | { readonly page: 'models' }
   | { readonly page: 'earnings' }
@@ -32,12 +33,15 @@ export function parsePath(path: string): Route {
   if (first === 'tasks') return id === undefined ? { page: 'tasks' } : { page: 'tasks', id }
   if (first === 'transactions' && id !== undefined) return { page: 'transaction', id }
   if (id !== undefined) return { page: 'unknown', path }
-  return first === 'earnings' || first === 'models' ? { page: first } : { page: 'unknown', path }
+  return first === 'earnings' || first === 'models' || first === 'add-board'
+    ? { page: first }
+    : { page: 'unknown', path }
 }
 
 export const paths = {
   overview: '/',
   devices: '/devices',
+  addBoard: '/add-board',
   device: (id: string) => `/devices/${encodeURIComponent(id)}`,
   tasks: '/tasks',
   task: (id: string) => `/tasks/${encodeURIComponent(id)}`,

@@ -1,6 +1,7 @@
 // The frame around every page: login first, then the header, what must not be overlooked, and the page the address names.
 import { useEffect } from 'preact/hooks'
 import { paths, type Route } from './addresses.ts'
+import { AddBoardPage, CardPage } from './pages/add-board.tsx'
 import { DevicePage } from './pages/device.tsx'
 import { DevicesPage } from './pages/devices.tsx'
 import { EarningsPage } from './pages/earnings.tsx'
@@ -24,6 +25,8 @@ function PageFor({ at }: { at: Route }) {
       return <DevicesPage />
     case 'device':
       return <DevicePage key={at.id} id={at.id} />
+    case 'add-board':
+      return <AddBoardPage />
     case 'tasks':
       return <TasksPage />
     case 'models':
@@ -45,6 +48,7 @@ const TITLES = {
   overview: 'Overview',
   devices: 'Devices',
   device: 'Board',
+  'add-board': 'Add board',
   tasks: 'Tasks',
   models: 'Models',
   earnings: 'Earnings',
@@ -58,6 +62,7 @@ export function Page() {
   useEffect(() => {
     document.title = `${name} · Bramble`
   }, [name])
+  if (at.page === 'add-board' && location.hash.startsWith('#card=')) return <CardPage />
   if (bearer.value === undefined) return <LoginPage />
   return (
     <>

@@ -118,6 +118,7 @@ const NEEDS: Readonly<Record<Route['page'], readonly (keyof typeof readers)[]>> 
   overview: ['overview', 'tasks'],
   devices: ['overview', 'devices'],
   device: ['overview', 'device'],
+  'add-board': ['overview', 'devices'],
   tasks: ['overview', 'tasks'],
   models: ['overview', 'models'],
   earnings: ['overview', 'rewards'],

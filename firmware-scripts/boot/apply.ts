@@ -5,6 +5,7 @@ import { type Command, type NetworkSystem, type SystemFile, wifiPlan } from './n
 export interface Enrolment {
   readonly console: string
   readonly token: string
+  readonly name?: string
 }
 
 /** `later`: the console or the network is away. */
@@ -54,10 +55,10 @@ export async function applyEnrolment(board: Board): Promise<Applied> {
     )
     return 'wrong-file'
   }
-  const { token, console: url } = read.file
+  const { token, console: url, name } = read.file
   if (token === undefined) return 'done'
   const notes = await prepare(board, read.file)
-  const { outcome, says } = await board.enrol({ console: url, token })
+  const { outcome, says } = await board.enrol({ console: url, token, ...(name !== undefined && { name }) })
   const also = notes.map((note) => `- ${note}`).join('\n')
   if (outcome === 'done') {
     board.overwriteEnrolment(withoutSecrets(text))

@@ -90,10 +90,11 @@ function openBoard({ boot, root, agent }: Places): Board {
       const { code, err } = await runProgram(program, args, process.env)
       return code === 0 ? undefined : (err.trim().split('\n').at(-1) ?? `exit code ${code}`)
     },
-    async enrol({ console: url, token }): Promise<Enrolled> {
+    async enrol({ console: url, token, name }): Promise<Enrolled> {
       // By the environment: the arguments of a process can be read by every user.
       const env = { ...process.env, BRAMBLE_TOKEN: token }
-      const { code, out, err } = await runProgram(agent, ['enroll', '--console', url], env)
+      const args = ['enroll', '--console', url, ...(name === undefined ? [] : ['--name', name])]
+      const { code, out, err } = await runProgram(agent, args, env)
       if (code === 0) return { outcome: 'done', says: out.trim().split(';', 1)[0] ?? '' }
       const says = err.trim() || `${agent} ended with ${code ?? 'no exit code'}`
       return { outcome: code === TRY_AGAIN || code === undefined ? 'later' : 'refused', says }

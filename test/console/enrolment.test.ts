@@ -64,8 +64,8 @@ describe('enrolment', () => {
   })
 
   const mint = (uses = 1, owner = 'demo') => enrolment.mint({ owner, label: 'board', uses, expiresInS: 3600 })
-  const enrol = (key: Key, token: string) =>
-    enrolment.enrol({ token, publicKey: key.publicKey, proof: key.prove(`bramble-enroll:${token}`) })
+  const enrol = (key: Key, token: string, name?: string) =>
+    enrolment.enrol({ token, publicKey: key.publicKey, proof: key.prove(`bramble-enroll:${token}`), name })
 
   it('lets a board in by a one-time token and its signature, with a credential that any broker can check', async () => {
     const key = newKey()
@@ -77,6 +77,14 @@ describe('enrolment', () => {
     expect(await verify(key.device, answer.credential.credential)).toMatchObject({ role: 'device', id: key.device })
     expect(await verify('dev-other', answer.credential.credential)).toBeUndefined()
     expect(devices.get(key.device)?.ownerId).toBe('demo')
+  })
+
+  it('calls a board what its owner calls it, with a number where that name is taken', async () => {
+    const [first, second] = [newKey(), newKey()]
+    const { token } = await mint(3)
+    expect(await enrol(first, token, 'porch')).toMatchObject({ credential: { name: 'porch' } })
+    expect(await enrol(second, token, 'porch')).toMatchObject({ credential: { name: 'porch-2' } })
+    expect(await enrol(second, token, 'other')).toMatchObject({ credential: { name: 'porch-2' } })
   })
 
   it('keeps no token, only its hash', async () => {

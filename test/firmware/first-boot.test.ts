@@ -38,6 +38,14 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }))
 
 describe('the first boot', () => {
+  test('enrols under the name that the file gives', async () => {
+    writeFileSync(at('boot/firmware/bramble.toml'), `${file}name = "porch"\n`)
+    agentThat(0, 'enrolled as porch (d1); start it with: x')
+    expect(await boot()).toBe(0)
+    const called = readFileSync(at('called'), 'utf8')
+    expect(called).toBe('enroll --console http://10.0.0.2:8080 --name porch token=a-token\n')
+  })
+
   test('enrols once, erases the token and says so', async () => {
     agentThat(0, 'enrolled as brave-red-fox (d1); start it with: x')
     expect(await boot()).toBe(0)

@@ -1,8 +1,13 @@
 // The page as a person meets it: a real `bramble up` with its boards, broker and chain, seen through a real browser.
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import chromium from '@sparticuz/chromium'
 import { type Browser, type Page, chromium as playwright } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Bramble, removeFolder, startBramble } from '../harness/bramble.ts'
+import { cardLink } from '../../console/ui/card.ts'
+import { readEnrolmentFile } from '../../firmware-scripts/boot/enrolment-file.ts'
+import { type Bramble, freshFolder, ROOT, removeFolder, startBramble } from '../harness/bramble.ts'
 
 /** The bundled browser is built for this machine only; elsewhere these tests say that they were skipped. */
 const BROWSER_RUNS = process.platform === 'linux' && process.arch === 'x64'
@@ -121,15 +126,6 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     expect(await faultsOf(page)).toEqual([])
   })
 
-  it('makes the command that lets a new board in', async () => {
-    await goTo(page, 'Devices')
-    await page.getByRole('button', { name: 'Add board' }).click()
-    await page.getByRole('button', { name: 'Make the command' }).click()
-    const command = await page.locator('.panel .copy code').textContent()
-    expect(command).toContain(`--console ${bramble.ready.console.url}`)
-    expect(await faultsOf(page)).toEqual([])
-  })
-
   it('opens a task with its frame and its JSON, and closes it with Escape', async () => {
     await goTo(page, 'Tasks')
     await page.getByRole('button', { name: 'Hold still' }).click()
@@ -180,6 +176,45 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     expect(await page.getByRole('row').count(), 'a head, the treasury and a wallet').toBeGreaterThan(2)
     expect(await faultsOf(page)).toEqual([])
   }, 45_000)
+
+  it('makes the file that lets a new board in, and shows the board as soon as it used it', async () => {
+    await goTo(page, 'Devices')
+    await page.getByRole('link', { name: 'Add board' }).click()
+    await page.getByLabel('Name').fill('porch')
+    await page.getByText('Wi-Fi, for a board').click()
+    await page.getByLabel('Network').fill('My "home"')
+    await page.getByLabel('Password').fill('a secret of mine')
+    const bodies: string[] = []
+    page.on('request', (request) => bodies.push(request.postData() ?? ''))
+    await page.getByRole('button', { name: 'Make a token' }).click()
+    const download = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'Download bramble.toml' }).click()
+    const read = readEnrolmentFile(await readFile(await (await download).path(), 'utf8'))
+    const { url } = bramble.ready.console
+    const wifi = { ssid: 'My "home"', password: 'a secret of mine' }
+    expect(read).toMatchObject({ ok: true, file: { console: url, name: 'porch', wifi } })
+    expect(bodies.join()).not.toContain(wifi.password)
+    expect(await page.locator('.copy code').textContent()).toContain(`--console ${url}`)
+    await page.getByText('listens to its own machine only').waitFor()
+    expect(await faultsOf(page)).toEqual([])
+    if (!read.ok) return
+    const folder = await freshFolder()
+    const args = [`${ROOT}agent/main.ts`, 'enroll', '--data', folder, '--console', url, '--name', 'porch']
+    await promisify(execFile)(process.execPath, args, { env: { ...process.env, BRAMBLE_TOKEN: read.file.token } })
+    await page.getByRole('region', { name: 'New boards' }).getByRole('link', { name: 'porch' }).waitFor()
+    await removeFolder(folder)
+  })
+
+  it('offers the file of a scanned code to whoever has it, without the console’s token', async () => {
+    const visitor = await openPage(360, 'dark')
+    const text = 'console = "http://10.0.0.2:8080"\r\ntoken = "t"\r\nname = "größer"\r\n'
+    await visitor.goto(cardLink(bramble.ready.console.url, text))
+    const download = visitor.waitForEvent('download')
+    await visitor.getByRole('button', { name: 'Download bramble.toml' }).click()
+    expect(await readFile(await (await download).path(), 'utf8')).toBe(text)
+    expect(await faultsOf(visitor)).toEqual([])
+    await visitor.context().close()
+  })
 
   it.each(['Overview', 'Devices', 'Tasks', 'Models', 'Earnings'])('fits %s on 360 px in the dark', async (name) => {
     const narrow = await openPage(360, 'dark')

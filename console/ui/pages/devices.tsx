@@ -6,7 +6,6 @@ import { compareUnits } from '../amounts.ts'
 import { modelName } from '../answers.ts'
 import { Clocks } from '../parts/clocks.tsx'
 import { Empty, Loading } from '../parts/empty.tsx'
-import { EnrolPanel } from '../parts/enrol.tsx'
 import { type Choice, Filter } from '../parts/filter.tsx'
 import { Flags } from '../parts/flags.tsx'
 import { Icon } from '../parts/icons.tsx'
@@ -118,7 +117,6 @@ const choicesOf = (all: readonly Device[]): readonly Choice[] => [
 export function DevicesPage() {
   const text = useSignal('')
   const state = useSignal('')
-  const adding = useSignal(false)
   const all = devices.value
   if (!all) return <Loading what="the boards" />
   const shown = all.filter((device) => matches(device, text.value, state.value))
@@ -126,23 +124,15 @@ export function DevicesPage() {
     <>
       <div class="page-head">
         <h1>Devices</h1>
-        <button
-          type="button"
-          class="button primary"
-          aria-expanded={adding.value}
-          onClick={() => {
-            adding.value = !adding.value
-          }}
-        >
-          <Icon name={adding.value ? 'cross' : 'plus'} />
-          {adding.value ? 'Close' : 'Add board'}
-        </button>
+        <a class="button primary" href={paths.addBoard}>
+          <Icon name="plus" />
+          Add board
+        </a>
       </div>
-      {adding.value && <EnrolPanel />}
       {all.length === 0 ? (
         <Empty title="No board is enrolled yet.">
           <p>
-            Press “Add board”, run the line it shows on a Raspberry Pi, a Jetson or this computer, and it appears here.
+            Press “Add board”: it makes a file for the card of a Raspberry Pi, or a line for a Jetson or this computer.
           </p>
         </Empty>
       ) : (

@@ -3,7 +3,6 @@ import type { Overview } from '../../routes/shapes.ts'
 import { paths } from '../addresses.ts'
 import { Chart } from '../parts/chart.tsx'
 import { Empty, Loading } from '../parts/empty.tsx'
-import { EnrolPanel } from '../parts/enrol.tsx'
 import { Icon } from '../parts/icons.tsx'
 import { Stat } from '../parts/stat.tsx'
 import { PauseButton, useStrip } from '../parts/strip.tsx'
@@ -161,7 +160,12 @@ export function OverviewPage() {
           <div class="section-head">
             <h2>Add your first board</h2>
           </div>
-          <EnrolPanel />
+          <p>
+            <a class="button primary" href={paths.addBoard}>
+              <Icon name="plus" />
+              Add board
+            </a>
+          </p>
         </section>
       )}
       <LiveStrip />

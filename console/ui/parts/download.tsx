@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { api } from '../session.ts'
 
-function save(blob: Blob, name: string): void {
+export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob)
   const link = document.createElement('a')
   link.href = url

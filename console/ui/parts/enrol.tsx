@@ -1,21 +1,13 @@
-// Letting a new board in: a token is made and the one line to run on the board is shown, once.
+// What a new board's owner is asked: how many, for how long, and, for a card, its name and the Wi-Fi it is to join.
 import { useSignal } from '@preact/signals'
 import type { Enrollment } from '../api.ts'
+import type { Card } from '../card.ts'
 import { api } from '../session.ts'
-import { CopyText } from './copy.tsx'
 import { Icon } from './icons.tsx'
-import { Moment } from './words.tsx'
 
-const Made = ({ made, uses }: { made: Enrollment; uses: number }) => (
-  <div class="note tone-ok">
-    <p>
-      Run this on the board. The token is shown only now, lets {uses === 1 ? 'one board' : `${uses} boards`} in, and
-      ends <Moment at={made.expiresAt} />.
-    </p>
-    <CopyText text={made.command} label="the command" />
-    <p class="muted">The board appears in the list by itself, with a name of three words.</p>
-  </div>
-)
+export interface BoardWish extends Pick<Card, 'name' | 'wifi'> {
+  readonly uses: number
+}
 
 const HOURS = [
   { label: 'one hour', seconds: 3600 },
@@ -23,11 +15,18 @@ const HOURS = [
   { label: 'a week', seconds: 604_800 },
 ] as const
 
-const Fields = () => (
-  <>
+const TokenFields = () => (
+  <div class="form">
     <label class="field">
-      <span>Label</span>
-      <input name="label" maxLength={64} placeholder="barn roof" autocomplete="off" />
+      <span>Name</span>
+      <input
+        name="name"
+        maxLength={63}
+        pattern="[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?"
+        title="Letters, digits and hyphens"
+        placeholder="three words, if left empty"
+        autocomplete="off"
+      />
     </label>
     <label class="field">
       <span>Boards</span>
@@ -43,40 +42,71 @@ const Fields = () => (
         ))}
       </select>
     </label>
-  </>
+  </div>
 )
 
-export function EnrolPanel() {
-  const made = useSignal<{ enrollment: Enrollment; uses: number } | undefined>(undefined)
+/** The board reads the same rules in firmware-scripts/boot/enrolment-file.ts. */
+const WifiFields = () => (
+  <details class="more">
+    <summary>Wi-Fi, for a board without a cable</summary>
+    <div class="form">
+      <label class="field">
+        <span>Network</span>
+        <input name="ssid" maxLength={32} autocomplete="off" />
+      </label>
+      <label class="field">
+        <span>Password</span>
+        <input name="password" type="password" minLength={8} maxLength={64} autocomplete="off" />
+      </label>
+      <label class="field">
+        <span>Country</span>
+        <input
+          name="country"
+          pattern="[A-Z]{2}"
+          title="Two capital letters, as DE"
+          placeholder="DE"
+          autocomplete="off"
+        />
+      </label>
+    </div>
+    <p class="muted">It goes into the file only, never to the console.</p>
+  </details>
+)
+
+function wishOf(fields: FormData): BoardWish {
+  const said = (name: string): string | undefined => String(fields.get(name) ?? '') || undefined
+  const [ssid, password, country] = [said('ssid'), said('password'), said('country')]
+  const wifi = ssid === undefined ? undefined : { ssid, ...(password && { password }), ...(country && { country }) }
+  return { uses: Number(fields.get('uses')), name: said('name'), wifi }
+}
+
+export function EnrolForm({ onMade }: { onMade: (made: Enrollment, wish: BoardWish) => void }) {
   const problem = useSignal<string | undefined>(undefined)
   const busy = useSignal(false)
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
     const fields = new FormData(event.currentTarget as HTMLFormElement)
-    const uses = Number(fields.get('uses'))
+    const wish = wishOf(fields)
     busy.value = true
-    const outcome = await api.enroll({
-      label: String(fields.get('label') || 'board'),
-      uses,
-      expiresInS: Number(fields.get('expires')),
-    })
+    const expiresInS = Number(fields.get('expires'))
+    const outcome = await api.enroll({ label: wish.name ?? 'board', uses: wish.uses, expiresInS })
     busy.value = false
     problem.value = outcome.ok ? undefined : outcome.message
-    made.value = outcome.ok ? { enrollment: outcome.value, uses } : undefined
+    if (outcome.ok) onMade(outcome.value, wish)
   }
   return (
-    <section class="card panel" aria-label="Add a board">
-      <form class="form" onSubmit={(event) => void submit(event)}>
-        <Fields />
-        <button type="submit" class="button primary" disabled={busy.value}>
-          <Icon name="plus" />
-          {busy.value ? 'Making a token…' : 'Make the command'}
-        </button>
-      </form>
-      <div aria-live="polite">
-        {problem.value && <p class="note tone-bad">{problem.value}</p>}
-        {made.value && <Made made={made.value.enrollment} uses={made.value.uses} />}
-      </div>
-    </section>
+    <form class="card panel" aria-label="Add a board" onSubmit={(event) => void submit(event)}>
+      <TokenFields />
+      <WifiFields />
+      <button type="submit" class="button primary" disabled={busy.value}>
+        <Icon name="plus" />
+        {busy.value ? 'Making a token…' : 'Make a token'}
+      </button>
+      {problem.value && (
+        <p class="note tone-bad" role="alert">
+          {problem.value}
+        </p>
+      )}
+    </form>
   )
 }

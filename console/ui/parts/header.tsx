@@ -7,7 +7,7 @@ import { ThemeToggle } from './theme.tsx'
 
 const PAGES: readonly { path: string; label: string; icon: IconName; pages: readonly Route['page'][] }[] = [
   { path: paths.overview, label: 'Overview', icon: 'overview', pages: ['overview'] },
-  { path: paths.devices, label: 'Devices', icon: 'devices', pages: ['devices', 'device'] },
+  { path: paths.devices, label: 'Devices', icon: 'devices', pages: ['devices', 'device', 'add-board'] },
   { path: paths.tasks, label: 'Tasks', icon: 'tasks', pages: ['tasks'] },
   { path: paths.models, label: 'Models', icon: 'models', pages: ['models'] },
   { path: paths.earnings, label: 'Earnings', icon: 'earnings', pages: ['earnings'] },
