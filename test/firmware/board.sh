@@ -49,6 +49,29 @@ try uninstall ./install.sh --uninstall
 fact keyKept "$([ -s /var/lib/bramble-agent/identity.key ] && echo yes || echo no)"
 try purge ./install.sh --uninstall --purge
 fact left "$(find / -xdev \( -path /proc -o -path /opt/bramble -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /boot \) -prune -o -iname '*bramble*' -print | tr '\n' ' ')"
+
+# The other way in, by hand on a running system: console and token as arguments, and doctor at the end.
+try check ./install.sh --deb agent.deb --check
+try byHand ./install.sh --deb agent.deb --console "$(cat url)" --token-file token
+fact doctorFails "$(grep -c '^  FAIL' byHand.log)"
+fact doctorOks "$(grep -c '^  ok' byHand.log)"
+try taskByHand /usr/lib/bramble-agent/node task.mjs
+# An agent that hangs: no process ends by itself, and yet the service must come back.
+mkdir -p /run/systemd/system/bramble-agent.service.d
+printf '[Service]\nWatchdogSec=5\nTimeoutAbortSec=2\n' >/run/systemd/system/bramble-agent.service.d/soon.conf
+systemctl daemon-reload
+systemctl restart bramble-agent.service
+pid=$(state MainPID)
+kill -STOP "$pid"
+for _ in $(seq 60); do
+  now=$(state MainPID)
+  [ "$now" != 0 ] && [ "$now" != "$pid" ] && [ "$(state ActiveState)" = active ] && break
+  sleep 1
+done
+fact afterHang "$(state ActiveState)"
+fact hungPid "$([ "$pid" = "$(state MainPID)" ] && echo same || echo other)"
+fact hungSaid "$(journalctl -b --no-pager -o cat -u bramble-agent | grep -c 'Watchdog timeout')"
+try taskAfterHang /usr/lib/bramble-agent/node task.mjs
 journalctl -b --no-pager -u 'bramble*' >journal.log
 
 for name in "${!FACTS[@]}"; do printf '%s=%s\n' "$name" "${FACTS[$name]//$'\n'/ }"; done >facts
