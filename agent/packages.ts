@@ -131,7 +131,7 @@ function assemble(options: PackagesOptions, desired: DesiredState) {
     options.isBusy() ? createBell(clock).wait(BREATH_MS, signal) : Promise.resolve()
 
   const proving = createProving({ ...options, cache, verdicts, record, under })
-  const fetching = createFetching({ ...options, cache, folder, breathe })
+  const fetching = createFetching({ ...options, staging: cache, folder, breathe })
   const publishers = (): Publishers => pins ?? publishersOf(desired)
   const { releaseOf } = proving
   const view = createView({ ...options, cache, verdicts, record, holds, folder, releaseOf, publishers, under })
