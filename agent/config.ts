@@ -72,6 +72,10 @@ export const Config = z.object({
   /** Publishers whose models may run here, `id:key`; those that the console names where neither is given. */
   publisherKeys: z.string().min(1).optional(),
   trustPublisher: list.optional(),
+  /** Publishers whose versions of the agent itself may run here, `id:key`, besides those that the Debian package names. */
+  trustSoftware: list.optional(),
+  /** How long a new version of the agent is watched. The launcher reads it too, from the environment. */
+  trialS: whole(1, 86_400, 'seconds').default(600),
   /** Both absent: what `bench` chose for this board, or a default. */
   threads: whole(1, 256, 'threads').optional(),
   hosts: whole(1, 64, 'processes').optional(),
@@ -114,6 +118,8 @@ const FLAG: Readonly<Record<keyof Config, string>> = {
   cacheMiB: 'cache-mib',
   publisherKeys: 'publisher-keys',
   trustPublisher: 'trust-publisher',
+  trustSoftware: 'trust-software',
+  trialS: 'trial-s',
   threads: 'threads',
   hosts: 'hosts',
   providers: 'providers',

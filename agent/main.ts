@@ -5,6 +5,7 @@ import { type ArgsDef, defineCommand, runMain } from 'citty'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { becomeLean } from './lean.ts'
 import { openDataFolder } from './private-file.ts'
+import { excuseStart } from './software/starts.ts'
 
 const BAD_START = 2
 /** EX_TEMPFAIL of sysexits.h: what was out of reach may be in reach later. Installers and the first boot try again on it. */
@@ -55,12 +56,14 @@ const known = (args: Readonly<Record<string, unknown>>, defs: ArgsDef): Config =
 
 const camel = (name: string): string => name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
 
-async function explained(work: () => Promise<void>): Promise<void> {
+/** `excuse`: what is to be done about an ending that explains itself. */
+async function explained(work: () => Promise<void>, excuse = (): void => {}): Promise<void> {
   try {
     await work()
   } catch (error) {
     if (!(error instanceof Error) || !EXPLAINED.has(error.name)) throw error
     console.error(error.message)
+    excuse()
     // Not exitCode: a link or an inference process may be open already and would keep this one alive.
     process.exit('code' in error && error.code === 'unreachable' ? TRY_AGAIN : BAD_START)
   }
@@ -115,34 +118,52 @@ const runArgs = {
   'cache-mib': { type: 'string', description: 'Disk for models that the console sends (1024)' },
   'publisher-keys': { type: 'string', description: 'File of ID:KEY lines: only models signed by these run here' },
   'trust-publisher': { type: 'string', description: 'The same, ID:KEY separated by commas' },
+  'trust-software': { type: 'string', description: 'ID:KEY of who may update this agent, separated by commas' },
+  'trial-s': { type: 'string', description: 'Seconds that an update is watched, else it goes back (600)' },
 } satisfies ArgsDef
 
 const run = defineCommand({
   meta: { name: 'run', description: 'Answer frames until stopped.' },
   args: runArgs,
   run: ({ args }) =>
-    explained(async () => {
-      const config = known(args, runArgs)
-      const load = () => Promise.all([import('./logger.ts'), import('./run.ts'), import('./hosting.ts')])
-      openDataFolder(config.data)
-      await becomeLean(process.env, join(config.data, 'code'), load)
-      const [{ openLog }, { startAgent }, { openHost }] = await load()
-      const { log, ring, flush } = openLog(config.logLevel)
-      process.once('exit', flush)
-      const stopped = Promise.withResolvers<NodeJS.Signals>()
-      // A signal before the board has a connection ends it as it is: it has taken nothing in.
-      let onSignal: (signal: NodeJS.Signals) => void = () => process.exit(0)
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => onSignal(signal))
-      const { env, pid } = process
-      const agent = await startAgent(config, log, versionOf(), { env, pid, logLines: ring.lines, openHost })
-      onSignal = stopped.resolve
-      const failed = agent.running.then(() => stopped.promise)
-      log.info({ signal: await Promise.race([stopped.promise, failed]) }, 'stopping')
-      setTimeout(() => process.exit(1), FORCED_EXIT_MS)
-      await agent.close()
-      process.exit(0)
-    }),
+    explained(
+      async () => {
+        const config = known(args, runArgs)
+        const load = () => Promise.all([import('./logger.ts'), import('./run.ts'), import('./hosting.ts')])
+        openDataFolder(config.data)
+        await becomeLean(process.env, join(config.data, 'code'), load)
+        const [{ openLog }, { startAgent }, { openHost }] = await load()
+        const { log, ring, flush } = openLog(config.logLevel)
+        process.once('exit', flush)
+        const stopped = Promise.withResolvers<NodeJS.Signals>()
+        // A signal before the board has a connection ends it as it is: it has taken nothing in.
+        let onSignal: (signal: NodeJS.Signals) => void = () => process.exit(0)
+        // A terminal and the launcher may both send one: the second must not cut the last answers off.
+        for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => onSignal(signal))
+        const { env, pid } = process
+        const agent = await startAgent(config, log, versionOf(), { env, pid, logLines: ring.lines, openHost })
+        onSignal = stopped.resolve
+        const replaced = agent.replaced.then(() => 'replaced' as const)
+        // Settles without a reason to stop: only its failure counts.
+        const failed = agent.running.then(() => Promise.race([stopped.promise, replaced]))
+        const reason = await Promise.race([stopped.promise, replaced, failed])
+        log.info({ reason }, 'stopping')
+        setTimeout(() => process.exit(1), FORCED_EXIT_MS)
+        await agent.close()
+        if (reason === 'replaced') startAgain()
+        process.exit(0)
+      },
+      () => excuseStart(process.env),
+    ),
 })
+
+/** By hand there is no service manager that would start the new version. */
+function startAgain(): void {
+  const { BRAMBLE_PACKAGED, NOTIFY_SOCKET } = process.env
+  if (BRAMBLE_PACKAGED === undefined || NOTIFY_SOCKET !== undefined) return
+  const launcher = join(BRAMBLE_PACKAGED, 'launch')
+  process.execve?.(launcher, [launcher, ...process.argv.slice(2)], process.env)
+}
 
 const inferArgs = {
   ...common,

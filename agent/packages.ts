@@ -3,12 +3,14 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { PackageState } from '../broker/protocol/messages.ts'
+import type { Desired } from '../broker/protocol/packages.ts'
+import type { Arch } from '../broker/protocol/software.ts'
 import type { ModelPackage } from '../models/catalog.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
 import type { Clock } from './clock.ts'
 import type { Serving } from './frames/serving.ts'
 import { createAsking } from './packages/asking.ts'
-import { createBell } from './packages/bell.ts'
+import { createBreath } from './packages/bell.ts'
 import { openCache } from './packages/cache.ts'
 import { createConverging } from './packages/converging.ts'
 import { type ConsoleAccess, createDesired, type DesiredState } from './packages/desired.ts'
@@ -26,8 +28,6 @@ import { removeLeftovers, writePrivate } from './private-file.ts'
 
 /** A command's sender does not wait longer for its answer. */
 const COMMAND_MS = 15_000
-/** While frames wait, a download lets them have the processor for so long after each piece. */
-const BREATH_MS = 5
 
 export interface Packages {
   /** Before the board connects: frames for what it will serve are taken in from the first moment. */
@@ -42,6 +42,8 @@ export interface Packages {
   converge(): Promise<{ readonly revision?: number; readonly packages: readonly PackageState[] }>
   /** What is wanted and not served, for the birth message. */
   states(): readonly PackageState[]
+  /** What the console said last; undefined until it has said something. */
+  desired(): Desired | undefined
   /** This board's clock minus the console's, ms, as of the last answer. */
   skewMs(): number | undefined
 }
@@ -66,6 +68,10 @@ export interface PackagesOptions {
   readonly isBusy: () => boolean
   /** What is served, or what `states` says, has changed. */
   readonly changed: () => void
+  /** The console wants something else than before. */
+  readonly wished?: () => void
+  /** Of this board, where the console may have a say in its software. */
+  readonly arch?: Arch
   readonly version: string
   readonly clock: Clock
   readonly random: () => number
@@ -73,11 +79,18 @@ export interface PackagesOptions {
 }
 
 export function createPackages(options: PackagesOptions): Packages {
-  const { data, console, serving, clock, log } = options
-  const desired = createDesired({ file: join(data, 'desired.json'), console, ...clock, log })
+  const { data, serving, clock } = options
+  const desired = createDesired({ ...options, file: join(data, 'desired.json'), ...clock })
   const parts = assemble(options, desired)
   const { converging, holds } = parts
-  const asking = createAsking({ ...options, desired, changed: converging.retarget })
+  const asking = createAsking({
+    ...options,
+    desired,
+    changed() {
+      converging.retarget()
+      options.wished?.()
+    },
+  })
 
   return {
     open: async () => {
@@ -106,6 +119,7 @@ export function createPackages(options: PackagesOptions): Packages {
       return { ...(revision !== undefined && { revision }), packages: converging.states() }
     },
     states: converging.states,
+    desired: desired.current,
     skewMs: desired.skewMs,
   }
 }
@@ -127,11 +141,8 @@ function assemble(options: PackagesOptions, desired: DesiredState) {
   const under = (): string | undefined => circumstances
   const target = (): Target =>
     desired.current()?.models?.filter(({ id }) => only === undefined || only.includes(id)) ?? 'folder'
-  const breathe = (signal: AbortSignal): Promise<void> =>
-    options.isBusy() ? createBell(clock).wait(BREATH_MS, signal) : Promise.resolve()
-
   const proving = createProving({ ...options, cache, verdicts, record, under })
-  const fetching = createFetching({ ...options, cache, folder, breathe })
+  const fetching = createFetching({ ...options, staging: cache, folder, breathe: createBreath(options) })
   const publishers = (): Publishers => pins ?? publishersOf(desired)
   const { releaseOf } = proving
   const view = createView({ ...options, cache, verdicts, record, holds, folder, releaseOf, publishers, under })

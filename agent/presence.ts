@@ -28,6 +28,8 @@ interface Options {
   readonly publish: (topic: string, payload: string, options: { qos: 0 | 1; retain?: boolean }) => Promise<void>
   readonly heartbeat: () => Promise<HeartbeatMessage>
   readonly vitals: () => Promise<VitalsMessage>
+  /** A heartbeat went out over a connection. */
+  readonly beaten?: () => void
   readonly clock: Clock
   readonly log: Logger
 }
@@ -46,7 +48,7 @@ const MANNERS = {
   vitals: { qos: 1 },
 } as const satisfies Record<Kind, { qos: 0 | 1; retain?: boolean }>
 
-export function createPresence({ device, root, publish, heartbeat, vitals, clock, log }: Options): Presence {
+export function createPresence({ device, root, publish, heartbeat, vitals, beaten, clock, log }: Options): Presence {
   const topicOf = (kind: Kind): string => formatTopic({ kind, device }, root)
   let info: InfoMessage | undefined
   let stopBeat: (() => void) | undefined
@@ -54,8 +56,8 @@ export function createPresence({ device, root, publish, heartbeat, vitals, clock
   let closed = false
 
   /** All of it is said again at the next connection or beat, so a lost one is only noted. */
-  const say = (kind: Kind, payload: string): Promise<void> =>
-    publish(topicOf(kind), payload, MANNERS[kind]).catch((error: unknown) =>
+  const say = (kind: Kind, payload: string, said?: () => void): Promise<void> =>
+    publish(topicOf(kind), payload, MANNERS[kind]).then(said, (error: unknown) =>
       log.debug({ kind, err: error }, 'not said'),
     )
 
@@ -64,7 +66,7 @@ export function createPresence({ device, root, publish, heartbeat, vitals, clock
   async function beat(nextMs = HEARTBEAT_MS): Promise<void> {
     stopBeat?.()
     stopBeat = closed ? undefined : clock.after(nextMs, () => void beat())
-    await say('heartbeat', JSON.stringify(await heartbeat()))
+    await say('heartbeat', JSON.stringify(await heartbeat()), beaten)
   }
 
   async function sayVitals(nextMs = VITALS_MS): Promise<void> {

@@ -24,6 +24,7 @@ import { createReadings, createVitals } from './presence/readings.ts'
 import { openSenses, type Senses } from './presence/senses.ts'
 import { type Board, readBoard } from './presence/vitals.ts'
 import { createPresence, type Presence } from './presence.ts'
+import { openSoftware, type Software } from './software.ts'
 import { stop } from './stop.ts'
 import { openSupply, readFolder, type Supply } from './supply.ts'
 import { openLink, voiceOf } from './voice.ts'
@@ -40,6 +41,8 @@ export interface Surroundings {
 export interface Agent {
   /** Rejects when what loads and serves the models has failed for good; settles after `close` at the latest. */
   readonly running: Promise<void>
+  /** Resolves once another version of the agent has taken over: the next start runs it. */
+  readonly replaced: Promise<void>
   /** Stops taking work, finishes what it holds within seconds, says goodbye. */
   close(): Promise<void>
 }
@@ -107,6 +110,7 @@ interface Connected extends Opened {
   readonly link: Link
   readonly presence: Presence
   readonly supply: Supply
+  readonly software: Software
   readonly senses: Senses
   readonly neighbours: Neighbours
 }
@@ -140,13 +144,24 @@ async function connect(opened: Opened): Promise<Agent> {
     energy: senses.energy.of,
   })
   let announce: (() => Promise<void>) | undefined
-  const supply = openSupply({ ...opened, work: core.work, changed: () => void announce?.() })
+  const changed = (): void => void announce?.()
+  const supply = openSupply({ ...opened, work: core.work, changed, wished: () => software.wake() })
+  const software = openSoftware({
+    ...opened,
+    ...opened.surroundings,
+    work: core.work,
+    desired: () => supply.packages?.desired(),
+    changed,
+    clock: systemClock,
+  })
   await supply.open()
   const link = openLink(membership, opened.config, log)
   const ready = (): boolean => origin !== undefined
   const sources = { ...opened, ...core, senses, ready, clock: systemClock, rssBytes: process.memoryUsage.rss }
   const [heartbeat, vitals] = [createReadings(sources), createVitals({ ...sources, now: systemClock.now })]
-  const presence = createPresence({ device, root, publish: link.publish, heartbeat, vitals, clock: systemClock, log })
+  const { beat: beaten } = software
+  const say = { publish: link.publish, heartbeat, vitals, beaten }
+  const presence = createPresence({ device, root, ...say, clock: systemClock, log })
   told = presence
   const neighbours = createNeighbours({
     ...opened,
@@ -158,14 +173,14 @@ async function connect(opened: Opened): Promise<Agent> {
     vitals,
     packages: supply.packages,
   })
-  const connected = { ...opened, core, link, presence, supply, senses, neighbours }
+  const connected = { ...opened, core, link, presence, supply, software, senses, neighbours }
   listen(connected)
   const leaving = new AbortController()
   const renewed = renewal?.run(leaving.signal)
   async function work(): Promise<void> {
     origin = await load(connected)
     announce = await serve(connected)
-    await supply.run(leaving.signal)
+    await Promise.all([supply.run(leaving.signal), software.run(leaving.signal)])
   }
   const running = work().catch((error: unknown) => {
     // Its models stopped loading because the board stops.
@@ -173,6 +188,7 @@ async function connect(opened: Opened): Promise<Agent> {
   })
   return {
     running,
+    replaced: software.replaced,
     async close() {
       leaving.abort()
       await renewed
@@ -188,7 +204,7 @@ const limitsOf = ({ queueFrames, queueMiB, payloadKiB }: Config) => ({
   payloadBytes: payloadKiB * 1024,
 })
 
-function listen({ link, core, presence, membership, supply, neighbours }: Connected): void {
+function listen({ link, core, presence, membership, supply, software, neighbours }: Connected): void {
   const litter = createLitter()
   link.onMessage((topic, payload, retain, meta) => {
     litter(payload)
@@ -198,6 +214,7 @@ function listen({ link, core, presence, membership, supply, neighbours }: Connec
     core.outbox.connected()
     void presence.connected()
     supply.connected()
+    software.wake()
     neighbours.connected()
   })
   link.onDisconnect(() => core.outbox.disconnected())
@@ -245,10 +262,10 @@ const NO_RUNTIME: Runtime = { ort: 'none', provider: 'none', cpu: process.arch, 
 
 /** Says the birth message as things are at that moment. */
 function announcer(connected: Connected, runtime: Runtime, board: Board, faults: readonly string[] = []) {
-  const { config, version, boot, membership, host, cores, serving, supply, presence, neighbours } = connected
+  const { config, version, boot, membership, host, cores, serving, supply, software, presence, neighbours } = connected
   const { device, name } = membership
   const limits = { payloadBytes: config.payloadKiB * 1024, queuedFrames: config.queueFrames }
-  const notices = [...faults, ...noticesOf(bufferFile(config))]
+  const past = [...faults, ...noticesOf(bufferFile(config))]
   return (): Promise<void> => {
     const [at, models, packages] = [systemClock.now(), serving.served(), supply.states()]
     const provider = host.provider()
@@ -262,12 +279,14 @@ function announcer(connected: Connected, runtime: Runtime, board: Board, faults:
       runtime,
       models,
       packages,
-      notices,
+      software: software.state(),
+      notices: [...past, ...software.notices()],
       limits,
       provider,
       hosts: cores,
     })
     neighbours.announced(info)
+    software.ready()
     return presence.ready(info)
   }
 }

@@ -14,6 +14,7 @@ import type { Work } from './frames/work.ts'
 import type { Membership } from './membership.ts'
 import { readPins } from './packages/trust.ts'
 import { createPackages, type Packages } from './packages.ts'
+import { archOf } from './software/place.ts'
 
 const MIB = 1024 * 1024
 
@@ -39,6 +40,8 @@ interface Options {
   readonly work: Pick<Work, 'finished' | 'load'>
   /** What is served, or on its way, has changed. */
   readonly changed: () => void
+  /** The console wants something else than before. */
+  readonly wished: () => void
   readonly version: string
   readonly log: Logger
 }
@@ -97,8 +100,10 @@ function packagesOptions(options: Options, renewal: NonNullable<Membership['rene
     ...(config.publisherKeys !== undefined && { file: config.publisherKeys }),
     ...(config.trustPublisher !== undefined && { named: config.trustPublisher }),
   })
+  const arch = archOf(process.arch)
   return {
     ...options,
+    ...(arch && { arch }),
     data: config.data,
     console: { url: renewal.current().console, bearer: () => renewal.current().credential },
     doubt: renewal.doubt,

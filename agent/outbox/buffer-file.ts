@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
-import { MIGRATIONS } from './migrations.ts'
+import { MIGRATIONS, OUTBOX_READS } from './migrations.ts'
 import { type SetAside, setAside } from './set-aside.ts'
 
 export class BufferError extends Error {
@@ -122,10 +122,10 @@ function prepare(db: Database.Database, file: string, check: 'quick_check' | 'in
 
 function migrate(db: Database.Database, file: string): void {
   const version = Number(db.pragma('user_version', { simple: true }))
-  if (version > MIGRATIONS.length)
+  if (version > OUTBOX_READS)
     throw new BufferError(
       'newer',
-      `${file} was written by a newer agent (layout ${version}, this one knows ${MIGRATIONS.length}): update the agent`,
+      `${file} was written by a newer agent (layout ${version}, this one knows ${OUTBOX_READS}): update the agent`,
     )
   MIGRATIONS.slice(version).forEach((sql, index) => {
     db.transaction(() => {

@@ -1,6 +1,9 @@
 // The layout of buffer.db. Append only: an old file is brought forward step by step, a newer one is refused.
 // Every index costs a page per commit on an SD card, so what can be found by row number has none: rows are numbered in the
 // order they were made, batches are cut in that order and name their range.
+//
+// A board must be able to go back to the version of the agent that it ran before. So a new layout comes in two releases: the first
+// can read it and does not write it yet (OUTBOX_READS goes up), the next one writes it (it stands in MIGRATIONS).
 
 export const MIGRATIONS: readonly string[] = [
   `
@@ -99,3 +102,8 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
 ]
+
+/** Layout of buffer.db that this version writes; it brings an older file there. */
+export const OUTBOX_WRITES = MIGRATIONS.length
+/** The highest layout that it can read. */
+export const OUTBOX_READS = OUTBOX_WRITES

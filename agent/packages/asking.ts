@@ -37,7 +37,7 @@ export function createAsking({ desired, doubt, changed, clock, random, log }: Op
     const isNew = await desired.ask(signal)
     failures = 0
     if (!isNew) return
-    log.info({ revision: desired.current()?.revision }, 'the console wants other models')
+    log.info({ revision: desired.current()?.revision }, 'the console wants something else')
     changed()
   }
 

@@ -32,3 +32,11 @@ export function createBell({ after }: Pick<Clock, 'after'>): Bell {
     },
   }
 }
+
+/** While frames wait, a download lets them have the processor for so long after each piece. */
+const BREATH_MS = 5
+
+export const createBreath =
+  ({ isBusy, clock }: { readonly isBusy: () => boolean; readonly clock: Pick<Clock, 'after'> }) =>
+  (signal: AbortSignal): Promise<void> =>
+    isBusy() ? createBell(clock).wait(BREATH_MS, signal) : Promise.resolve()

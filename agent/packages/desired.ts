@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { Desired, PACKAGE_PATHS } from '../../broker/protocol/packages.ts'
+import type { Arch } from '../../broker/protocol/software.ts'
 import { askHttp, reasonOf } from '../membership/http.ts'
 import { writePrivate } from '../private-file.ts'
 import { PackageFault } from './fault.ts'
@@ -44,13 +45,15 @@ export interface DesiredState {
 
 interface Options {
   readonly file: string
+  /** Of this board: the console names a version of the agent for it. */
+  readonly arch?: Arch
   readonly console: ConsoleAccess
   readonly now: () => number
   readonly elapsed: () => number
   readonly log: Logger
 }
 
-export function createDesired({ file, console, now, elapsed, log }: Options): DesiredState {
+export function createDesired({ file, arch, console, now, elapsed, log }: Options): DesiredState {
   let current = readDesired(file)
   let kept = current && wishOf(current)
   let skewMs: number | undefined
@@ -73,7 +76,9 @@ export function createDesired({ file, console, now, elapsed, log }: Options): De
   async function send(signal: AbortSignal) {
     try {
       const limited = AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)])
-      return await askHttp(new URL(PACKAGE_PATHS.desired, console.url), {
+      const target = new URL(PACKAGE_PATHS.desired, console.url)
+      if (arch !== undefined) target.searchParams.set('arch', arch)
+      return await askHttp(target, {
         headers: headersOf(console),
         signal: limited,
       })

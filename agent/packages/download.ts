@@ -1,7 +1,7 @@
 // One file of a release, from the console to the disk: resumed where it broke off, never longer than the release says, and
 // not believed before the bytes on the disk have the promised digest. Nothing of it is kept in memory.
 
-import { open, rm, stat } from 'node:fs/promises'
+import { open, rm, stat, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { PACKAGE_PATHS, type ReleaseFile } from '../../broker/protocol/packages.ts'
 import { digestOfFile } from '../../models/file-digest.ts'
@@ -37,6 +37,7 @@ export async function download(options: Download): Promise<void> {
   const { file, part } = options
   // Removed, not cut: the part may be a second name of a file in another package.
   if ((await sizeOf(part)) > file.bytes) await rm(part)
+  if (file.bytes === 0) await writeFile(part, '')
   if ((await sizeOf(part)) < file.bytes) await fetchRest(options)
   await believe(part, file)
 }

@@ -15,6 +15,8 @@ export class TrustError extends Error {
 export type Publishers = ReadonlyMap<string, string>
 
 interface Pins {
+  /** The setting that names them, for whoever made a mistake there. */
+  readonly flag?: string
   /** One `id:key` per line; empty lines and lines that begin with # are skipped. */
   readonly file?: string
   /** Each `id:key`. */
@@ -22,10 +24,10 @@ interface Pins {
 }
 
 /** Undefined when nothing is pinned. Throws TrustError. */
-export function readPins({ file, named }: Pins): Publishers | undefined {
+export function readPins({ flag = '--trust-publisher', file, named }: Pins): Publishers | undefined {
   if (file === undefined && named === undefined) return undefined
   const lines = file === undefined ? [] : linesOf(file).map((line) => [line, file] as const)
-  const flags = (named ?? []).map((line) => [line, '--trust-publisher'] as const)
+  const flags = (named ?? []).map((line) => [line, flag] as const)
   return new Map([...lines, ...flags].map(([line, source]) => publisherOf(line, source)))
 }
 

@@ -1,5 +1,5 @@
 // The birth message: what this board is and what it serves, retained for whoever looks later.
-import type { InfoMessage, PackageState, Runtime } from '../../broker/protocol/messages.ts'
+import type { InfoMessage, PackageState, Runtime, SoftwareState } from '../../broker/protocol/messages.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
 import type { ProviderReport } from '../../models/runtime/host.ts'
 import type { Board } from './vitals.ts'
@@ -15,6 +15,7 @@ export const infoOf = (facts: {
   readonly models: readonly ModelPackage[]
   /** On their way to being served, or refused. */
   readonly packages: readonly PackageState[]
+  readonly software: SoftwareState | undefined
   readonly notices: string[]
   readonly provider: ProviderReport
   readonly hosts: NonNullable<InfoMessage['hosts']>

@@ -1,5 +1,7 @@
 // The JSON that travels on the bus, one zod schema per message with the type of the same name beside it.
 import { z } from 'zod'
+import { Sha256 } from './packages.ts'
+import { Arch } from './software.ts'
 
 const score = z.number()
 const Digest = z.string().regex(/^[0-9a-f]{64}$/)
@@ -114,6 +116,29 @@ export const PackageState = z.object({
 })
 export type PackageState = z.infer<typeof PackageState>
 
+/** Which version of the agent a board runs, and how far it is with the one that the console wants (software.ts). */
+export const SoftwareState = z.object({
+  version: z.string(),
+  /** Absent: the version that the Debian package brought. */
+  release: Sha256.optional(),
+  arch: Arch,
+  /** `trial`: the minutes after a switch in which it must show itself well, or the board goes back. */
+  state: z.enum(['packaged', 'confirmed', 'trial']),
+  /** Absent where nothing else is wanted than what runs. */
+  wanted: z
+    .object({
+      version: z.string(),
+      release: Sha256,
+      state: z.enum(['downloading', 'refused', 'switching', 'rolled-back']),
+      /** One sentence: why it is refused, what it waits for, why the board went back. */
+      reason: z.string().optional(),
+      /** Of the bytes, 0..1. */
+      done: z.number().min(0).max(1).optional(),
+    })
+    .optional(),
+})
+export type SoftwareState = z.infer<typeof SoftwareState>
+
 export const InfoMessage = z.object({
   device: z.string(),
   name: z.string(),
@@ -132,6 +157,7 @@ export const InfoMessage = z.object({
     .optional(),
   /** Packages on their way to being served, or refused. */
   packages: z.array(PackageState).optional(),
+  software: SoftwareState.optional(),
   /** What the owner should know of the past: an outbox that was set aside, a disk that is read-only. */
   notices: z.array(z.string()).optional(),
   limits: z.object({ payloadBytes: z.int(), queuedFrames: z.int() }),

@@ -3,14 +3,14 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { z } from 'zod'
 
-const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
-const Id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/)
-const Version = z
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+export const Id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/)
+export const Version = z
   .string()
   .max(64)
   .regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/)
 /** Forward slashes, no empty, hidden or parent parts. */
-const InsidePath = z
+export const InsidePath = z
   .string()
   .max(200)
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/)
@@ -37,7 +37,9 @@ export const Release = z
   .refine(({ files }) => files.reduce((sum, { bytes }) => sum + bytes, 0) <= MAX_PACKAGE_BYTES, 'is too large')
 export type Release = z.infer<typeof Release>
 
-const HEADER = Buffer.from(JSON.stringify({ alg: 'EdDSA', typ: 'bramble-release' })).toString('base64url')
+/** In the header of a release's JWS, so that one kind never passes for another. */
+const TYPE = 'bramble-release'
+const headerOf = (typ: string): string => Buffer.from(JSON.stringify({ alg: 'EdDSA', typ })).toString('base64url')
 /** DER of an Ed25519 SubjectPublicKeyInfo up to the 32 bytes of the key. */
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex')
 
@@ -47,22 +49,36 @@ export const publisherKeyOf = (raw: string): KeyObject =>
 /** Names a release for good: sha256 (hex) of its compact JWS. */
 export const digestOfRelease = (jws: string): string => createHash('sha256').update(jws).digest('hex')
 
-/** The compact JWS (EdDSA) of a release. */
-export function signRelease(release: Release, privateKey: KeyObject): string {
-  const signed = `${HEADER}.${Buffer.from(JSON.stringify(release)).toString('base64url')}`
+/** The compact JWS (EdDSA) of what a publisher signs. */
+export function signAs(typ: string, content: unknown, privateKey: KeyObject): string {
+  const signed = `${headerOf(typ)}.${Buffer.from(JSON.stringify(content)).toString('base64url')}`
   return `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}`
 }
 
-export type VerifiedRelease =
-  | { ok: true; release: Release; digest: string }
-  | { ok: false; reason: 'malformed' | 'unknown-publisher' | 'bad-signature' }
+/** The compact JWS of a release. */
+export const signRelease = (release: Release, privateKey: KeyObject): string => signAs(TYPE, release, privateKey)
 
-/** Checks shape and signature; `keyOf` gives the raw key of a publisher that is trusted here. Never throws on foreign text. */
-export function verifyRelease(jws: string, keyOf: (publisher: string) => string | undefined): VerifiedRelease {
+export type Verified<T> =
+  | { ok: true; release: T; digest: string }
+  | { ok: false; reason: 'malformed' | 'unknown-publisher' | 'bad-signature' }
+export type VerifiedRelease = Verified<Release>
+
+/** The raw key of a publisher that is trusted here. */
+export type KeyOf = (publisher: string) => string | undefined
+
+/** Checks shape and signature. Never throws on foreign text. */
+export const verifyRelease = (jws: string, keyOf: KeyOf): VerifiedRelease => verifyAs(TYPE, Release, jws, keyOf)
+
+export function verifyAs<T extends { publisher: string }>(
+  typ: string,
+  schema: z.ZodType<T>,
+  jws: string,
+  keyOf: KeyOf,
+): Verified<T> {
   const [header, body, signature, ...extra] = jws.split('.')
-  if (header !== HEADER || body === undefined || signature === undefined || extra.length > 0)
+  if (header !== headerOf(typ) || body === undefined || signature === undefined || extra.length > 0)
     return { ok: false, reason: 'malformed' }
-  const release = Release.safeParse(jsonOf(body))
+  const release = schema.safeParse(jsonOf(body))
   if (!release.success) return { ok: false, reason: 'malformed' }
   const raw = PublicKey.safeParse(keyOf(release.data.publisher))
   if (!raw.success) return { ok: false, reason: 'unknown-publisher' }
@@ -94,10 +110,15 @@ export const Desired = z.object({
     .max(256)
     .refine((models) => new Set(models.map(({ id }) => id)).size === models.length, 'names a model twice')
     .optional(),
+  /** The agent's own version (software.ts), where the board said its architecture; absent: it stays as it is. */
+  software: z.object({ version: Version, release: Sha256 }).optional(),
 })
 export type Desired = z.infer<typeof Desired>
 
-/** Below the console's address: GET, bearer token of a board. A release answers its JWS, a blob its bytes (HTTP ranges work). */
+/**
+ * Below the console's address: GET, bearer token of a board. `desired` names software only to who asks with `?arch=`. A release answers
+ * its JWS, a blob its bytes (HTTP ranges work).
+ */
 export const PACKAGE_PATHS = {
   desired: '/boards/desired',
   release: (digest: string) => `/boards/releases/${digest}`,

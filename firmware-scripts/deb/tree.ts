@@ -13,6 +13,7 @@ export const HOME = 'usr/lib/bramble-agent'
 /** From firmware-scripts/deb/files to their places. */
 const PLACES: Readonly<Record<string, string>> = {
   'bramble-agent': 'usr/bin/bramble-agent',
+  launch: `${HOME}/launch`,
   'bramble-agent.service': 'lib/systemd/system/bramble-agent.service',
   'bramble-agent.path': 'lib/systemd/system/bramble-agent.path',
   'bramble-agent-boot.service': 'lib/systemd/system/bramble-agent-boot.service',
@@ -20,7 +21,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'journald.conf': 'etc/systemd/journald.conf.d/50-bramble.conf',
   'bramble.toml': 'usr/share/doc/bramble-agent/bramble.toml',
 }
-const PROGRAM_FILES = new Set(['bramble-agent'])
+const PROGRAM_FILES = new Set(['bramble-agent', 'launch'])
 
 interface Options {
   readonly root: string

@@ -15,6 +15,7 @@ describe('the service', () => {
   test.each([
     'Type=notify',
     'NotifyAccess=all',
+    'KillMode=mixed',
     'WatchdogSec=60',
     'TimeoutStartSec=300',
     'TimeoutStopSec=15',
@@ -96,7 +97,7 @@ describe('native files', () => {
 describe('the scripts', () => {
   const scripts = [
     ...globSync('firmware-scripts/*.sh', { cwd: root }),
-    ...['bramble-agent', 'postinst', 'prerm', 'postrm'].map((name) => `firmware-scripts/deb/files/${name}`),
+    ...['bramble-agent', 'launch', 'postinst', 'prerm', 'postrm'].map((name) => `firmware-scripts/deb/files/${name}`),
   ]
 
   test.skipIf(!has('shellcheck'))('are clean to shellcheck', () => {
