@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Logger } from 'pino'
-import { MAX_RELEASE_BYTES } from './registry/publishing.ts'
+import { MAX_RELEASE_BYTES } from './registry/model-kind.ts'
 import { type Env, refuse } from './routes/answers.ts'
 import { type BoardReceiptDesk, boardReceiptRoutes } from './routes/board-receipts.ts'
 import { type BoardDesk, boardRoutes } from './routes/boards.ts'
@@ -27,7 +27,9 @@ import { type ReconcileDesk, reconcileRoutes } from './routes/reconcile.ts'
 import { type ReleaseDesk, releaseRoutes } from './routes/releases.ts'
 import { type RequesterDesk, requesterRoutes } from './routes/requesters.ts'
 import { ledgerRoutes, type RewardDesk, rewardRoutes } from './routes/rewards.ts'
+import { type SoftwareDesk, softwareRoutes } from './routes/software.ts'
 import { type TaskDesk, taskRoutes } from './routes/tasks.ts'
+import { MAX_SOFTWARE_RELEASE_BYTES } from './software/releases.ts'
 
 export interface AppOptions {
   readonly guard: GuardOptions
@@ -42,6 +44,7 @@ export interface AppOptions {
   readonly boardReceipts: BoardReceiptDesk
   readonly releases: ReleaseDesk
   readonly desired: DesiredDesk
+  readonly software: SoftwareDesk
   readonly rewards: RewardDesk
   readonly reconcile: ReconcileDesk
   readonly payouts: PayoutDesk
@@ -111,6 +114,8 @@ function guards(app: OpenAPIHono<Env>, options: AppOptions): void {
   ]) {
     for (const path of [`/api/${part}`, `/api/${part}/*`]) app.use(path, operatorOnly, limitBody(limits.jsonBytes))
   }
+  for (const path of ['/api/software', '/api/software/*'])
+    app.use(path, operatorOnly, limitBody(MAX_SOFTWARE_RELEASE_BYTES))
   app.use('/api/tasks', limitBody(limits.frameBytes))
   for (const path of ['/api/releases', '/api/releases/*']) app.use(path, operatorOnly, limitBody(MAX_RELEASE_BYTES))
   // A file of a package may be hundreds of MiB: it is counted where it is written, against the size that was signed.
@@ -139,6 +144,7 @@ const routes = (app: OpenAPIHono<Env>, options: AppOptions) =>
     .route('/api/models', modelRoutes(options.models))
     .route('/api', releaseRoutes(options.releases))
     .route('/api', desiredRoutes(options.desired))
+    .route('/api/software', softwareRoutes(options.software))
     .route('/boards/receipts', boardReceiptRoutes(options.boardReceipts))
     .route('/boards', boardRoutes(options.boards))
     .route('/api/rewards', rewardRoutes(options.rewards))

@@ -100,7 +100,7 @@ function jsonOf(body: string): unknown {
  * named there is served from the board's own folder, where it is in there; `models` absent: the console has no opinion at all.
  */
 export const Desired = z.object({
-  /** Grows with every change. */
+  /** Grows with every change of models and publishers. */
   revision: z.int().nonnegative(),
   /** The console's clock, epoch milliseconds. */
   now: z.int().positive(),

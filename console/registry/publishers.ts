@@ -38,9 +38,14 @@ function checkKey(key: string): void {
   )
 }
 
-export async function openPublishers(db: Kysely<Database>, now: () => number): Promise<Publishers> {
+/** `software_publishers` are those of the agent itself: a model's publisher has no say in it. */
+export async function openPublishers(
+  db: Kysely<Database>,
+  now: () => number,
+  table: 'publishers' | 'software_publishers' = 'publishers',
+): Promise<Publishers> {
   const known = new Map<string, Publisher>()
-  for (const row of await db.selectFrom('publishers').selectAll().orderBy('id').execute())
+  for (const row of await db.selectFrom(table).selectAll().orderBy('id').execute())
     known.set(row.id, {
       id: row.id,
       key: row.public_key,
@@ -66,7 +71,7 @@ export async function openPublishers(db: Kysely<Database>, now: () => number): P
         )
       if (known.size >= MOST) throw new RegistryError('too-many', `There are ${MOST} publishers, the most boards take.`)
       const added = { id, key, addedAt: now() }
-      await db.insertInto('publishers').values({ id, public_key: key, added_at: added.addedAt }).execute()
+      await db.insertInto(table).values({ id, public_key: key, added_at: added.addedAt }).execute()
       known.set(id, added)
       return added
     },
@@ -76,7 +81,7 @@ export async function openPublishers(db: Kysely<Database>, now: () => number): P
       if (!publisher) throw new RegistryError('unknown-publisher-id', `There is no publisher ${id}.`)
       if (publisher.revokedAt !== undefined) return
       const revokedAt = now()
-      await db.updateTable('publishers').set({ revoked_at: revokedAt }).where('id', '=', id).execute()
+      await db.updateTable(table).set({ revoked_at: revokedAt }).where('id', '=', id).execute()
       known.set(id, { ...publisher, revokedAt })
     },
   }

@@ -16,6 +16,7 @@ export class RegistryError extends Error {
     | 'unknown-publisher-id'
     | 'nothing-before'
     | 'too-many'
+    | 'wrong-state'
 
   constructor(code: RegistryError['code'], message: string, cause?: unknown) {
     super(message, { cause })

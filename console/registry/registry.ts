@@ -11,8 +11,9 @@ import { digestOfFile } from '../../models/file-digest.ts'
 import type { Database } from '../store/schema.ts'
 import { type Blobs, openBlobs } from './blobs.ts'
 import { releaseOf } from './folder.ts'
+import { createModelKind } from './model-kind.ts'
 import { openPublishers, type Publishers } from './publishers.ts'
-import { createPublishing, type Publishing } from './publishing.ts'
+import { createPublishing, type Publishing, putBlob } from './publishing.ts'
 import { RegistryError } from './registry-error.ts'
 import { type Kept, openShelf, type Shelf } from './shelf.ts'
 
@@ -31,14 +32,17 @@ export interface RegistryOptions {
   readonly published: (kept: Kept) => Promise<void>
 }
 
-export interface Registry extends Publishing {
+export interface Registry extends Publishing<Kept> {
   readonly blobs: Blobs
   readonly shelf: Shelf
   readonly publishers: Publishers
   /** The console's own publisher. */
   readonly own: string
-  /** Takes in what the console's own folder holds and the registry does not; what cannot be is logged. */
-  takeIn(catalog: Catalog, signal: AbortSignal): Promise<void>
+  /**
+   * Takes in what the console's own folder holds and the registry does not; what cannot be is logged. Then files are swept that neither a
+   * model names nor `others`.
+   */
+  takeIn(catalog: Catalog, others: ReadonlySet<string>, signal: AbortSignal): Promise<void>
 }
 
 /** The raw public half, base64url. */
@@ -65,7 +69,8 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   const publishers = await openPublishers(db, now)
   const shelf = await openShelf(db)
   const own = await ownPublisher(publishers, rawKeyOf(key))
-  const publishing = createPublishing({ blobs, shelf, publishers, now, published: options.published })
+  const kind = createModelKind({ blobs, shelf, publishers, now, published: options.published })
+  const publishing = createPublishing(blobs, kind)
 
   /** The release of this package that is here: its own signed text, so that it is offered as it was. */
   async function known(pkg: ModelPackage): Promise<string | undefined> {
@@ -87,7 +92,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
     if (offer.state === 'published') return
     for (const { path, sha256 } of offer.missing) {
       if (signal.aborted) return
-      await publishing.putBlob(sha256, createReadStream(join(pkg.folder, path)))
+      await putBlob(blobs, [publishing], sha256, createReadStream(join(pkg.folder, path)))
     }
     await publishing.offer(jws)
   }
@@ -98,7 +103,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
     shelf,
     publishers,
     own,
-    async takeIn(catalog, signal) {
+    async takeIn(catalog, others, signal) {
       for (const pkg of catalog.list()) {
         if (signal.aborted) return
         try {
@@ -107,7 +112,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
           log.warn({ folder: pkg.folder, err: error }, 'a package of the models folder cannot be given to boards')
         }
       }
-      await blobs.sweep(shelf.named(), now() - ABANDONED_MS)
+      await blobs.sweep(shelf.named().union(others), now() - ABANDONED_MS)
     },
   }
 }

@@ -6,13 +6,15 @@ import { Readable } from 'node:stream'
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { Desired } from '../../broker/protocol/packages.ts'
+import { Arch } from '../../broker/protocol/software.ts'
 import { type Conditions, type Slice, sliceOf } from '../registry/range.ts'
 import { json, refusals, refuse } from './answers.ts'
 import { type BoardEnv, type BoardGuardOptions, requireBoard } from './board-guard.ts'
 
 export interface BoardDesk {
   readonly guard: BoardGuardOptions
-  desired(device: string): Omit<Desired, 'now'>
+  /** `arch`: what the board's own programs are for, where it asks for them too. */
+  desired(device: string, arch: Arch | undefined): Omit<Desired, 'now'>
   release(digest: string): Promise<string | undefined>
   /** The size of a file that a release names and that is whole on the disk. */
   blobBytes(sha256: string): Promise<number | undefined>
@@ -36,6 +38,7 @@ const desired = createRoute({
   method: 'get',
   path: '/desired',
   security: board,
+  request: { query: z.object({ arch: Arch.optional().catch(undefined) }) },
   responses: {
     200: json(Desired, 'What this board should serve; without `models`: what is in its own folder.'),
     304: { description: 'It is what the ETag says.' },
@@ -155,7 +158,7 @@ export function boardRoutes(desk: BoardDesk) {
   router.use('*', requireBoard(desk.guard))
   return router
     .openapi(desired, (c) => {
-      const wish = desk.desired(c.get('device'))
+      const wish = desk.desired(c.get('device'), c.req.valid('query').arch)
       const etag = `"${createHash('sha256').update(JSON.stringify(wish)).digest('base64url')}"`
       const headers = { etag, 'cache-control': 'private, no-cache', vary: 'authorization' }
       if (isKnown(c, etag)) return c.body(null, 304, headers)

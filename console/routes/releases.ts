@@ -2,9 +2,11 @@
 // offered, the answer names the files that are missing, they are handed in, and it is offered again.
 import { createRoute, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
+import { MAX_RELEASE_BYTES } from '../registry/model-kind.ts'
 import type { Publisher } from '../registry/publishers.ts'
-import { MAX_RELEASE_BYTES, type Offer } from '../registry/publishing.ts'
+import type { Offer } from '../registry/publishing.ts'
 import { RegistryError } from '../registry/registry-error.ts'
+import type { Kept } from '../registry/shelf.ts'
 import { createRouter, json, refusals, refuse } from './answers.ts'
 import { MissingFile, PublisherView, ReleaseView } from './shapes.ts'
 
@@ -22,6 +24,7 @@ const STATUS_OF = {
   'unknown-publisher-id': 404,
   'nothing-before': 409,
   'too-many': 409,
+  'wrong-state': 409,
 } as const satisfies Record<RegistryError['code'], number>
 
 /** A fault of the registry as the refusal it is; any other is a bug. */
@@ -114,7 +117,7 @@ const revoke = createRoute({
 export interface ReleaseDesk {
   releases(): ReleaseView[]
   /** Rejects with RegistryError, like the others here. */
-  offer(jws: string): Promise<Offer>
+  offer(jws: string): Promise<Offer<Kept>>
   putBlob(sha256: string, source: AsyncIterable<Uint8Array>): Promise<void>
   publishers(): readonly Publisher[]
   trust(publisher: { id: string; key: string }): Promise<Publisher>
@@ -123,7 +126,7 @@ export interface ReleaseDesk {
 
 const iso = (at: number): string => new Date(at).toISOString()
 
-const publisherView = ({ id, key, addedAt, revokedAt }: Publisher): PublisherView => ({
+export const publisherView = ({ id, key, addedAt, revokedAt }: Publisher): PublisherView => ({
   id,
   key,
   addedAt: iso(addedAt),

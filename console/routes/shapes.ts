@@ -159,6 +159,69 @@ export const PublisherView = z.object({
 })
 export type PublisherView = z.infer<typeof PublisherView>
 
+/** A version of the agent for one architecture. */
+export const SoftwareReleaseView = z.object({
+  digest: z.string(),
+  version: z.string(),
+  arch: z.enum(['arm64', 'amd64']),
+  publisher: z.string(),
+  /** False once its publisher was revoked: no board is told to run it. */
+  trusted: z.boolean(),
+  publishedAt: At,
+  files: z.int(),
+  bytes: z.int(),
+})
+export type SoftwareReleaseView = z.infer<typeof SoftwareReleaseView>
+
+export const RolloutView = z.object({
+  version: z.string(),
+  state: z.enum(['canary', 'widening', 'done', 'stopped', 'rolled-back']),
+  /** Why it stopped. */
+  reason: z.string().optional(),
+  startedAt: At,
+  changedAt: At,
+  rings: z.array(
+    z.object({
+      name: z.string(),
+      open: z.boolean(),
+      /** How many boards are where. */
+      boards: z.object({
+        waiting: z.int(),
+        downloading: z.int(),
+        trial: z.int(),
+        confirmed: z.int(),
+        refused: z.int(),
+        failed: z.int(),
+      }),
+    }),
+  ),
+  /** Boards without a release for their architecture, or whose agent cannot update itself. */
+  without: z.int(),
+})
+export type RolloutView = z.infer<typeof RolloutView>
+
+export const SoftwareView = z.object({
+  publishers: z.array(PublisherView),
+  releases: z.array(SoftwareReleaseView),
+  /** The newest. */
+  rollout: RolloutView.optional(),
+  boards: z.array(
+    z.object({
+      device: z.object({ id: z.string(), name: z.string() }),
+      version: z.string(),
+      /** `fixed`: this agent cannot update itself (it runs from its sources, or is too old). */
+      state: z.enum(['fixed', 'packaged', 'confirmed', 'trial']),
+      ring: z.string().optional(),
+      /** Where it is with the rollout. */
+      progress: z.string().optional(),
+      percent: z.number().optional(),
+      reason: z.string().optional(),
+    }),
+  ),
+  history: z.array(z.object({ at: At, version: z.string(), what: z.string() })),
+})
+export type SoftwareView = z.infer<typeof SoftwareView>
+
 /** What boards should serve. A model that is not named is served from the board's own folder, where it is in there. */
 export const DesiredState = z.object({
   models: z.array(

@@ -97,6 +97,7 @@ export async function startConsole(start: ConsoleStart, surroundings: Surroundin
       { name: 'presence', everyMs: 1_000, turn: trades.devices.turn },
       { name: 'feed', everyMs: 500, turn: feed.turn },
       { name: 'commands', everyMs: 1_000, turn: trades.commands.turn },
+      { name: 'software', everyMs: 1_000, turn: trades.packages.software.rollouts.turn },
       { name: 'pulse', everyMs: 2_000, turn: trades.pulse.tick },
       { name: 'credential', everyMs: RENEW_EVERY_MS, firstMs: RENEW_EVERY_MS, turn: credential.renew },
       { name: 'wallets', everyMs: 60_000, turn: async () => void (await house.money.funding.registration.applyDue()) },

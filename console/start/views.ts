@@ -6,6 +6,7 @@ import { createMoneyViews } from '../routes/views/money.ts'
 import type { Work } from '../routes/views/overview.ts'
 import { createPayoutViews } from '../routes/views/payouts.ts'
 import { createReceiptViews } from '../routes/views/receipts.ts'
+import { createSoftwareViews } from '../routes/views/software.ts'
 import { createTaskViews } from '../routes/views/tasks.ts'
 import type { Store } from '../store/open.ts'
 import type { Money } from './money.ts'
@@ -25,7 +26,7 @@ export function openViews({ store: { db }, catalog, trades, money }: ViewOptions
   const receipts = createReceiptViews({ db, nameOf })
   const boards = createBoardViews({ db, devices, tasks, receipts })
   const payouts = createPayoutViews({ db, transaction: money.transaction })
-  const { registry, wishes } = trades.packages
+  const { registry, wishes, software } = trades.packages
   const { shelf, publishers } = registry
   const { list, presenceOf } = devices
   const models = createModelViews({ catalog, shelf, publishers, wishes, prices, boards: list, presenceOf })
@@ -36,6 +37,7 @@ export function openViews({ store: { db }, catalog, trades, money }: ViewOptions
     boards,
     payouts,
     models,
+    software: createSoftwareViews({ db, ...software, boards: list }),
     money: createMoneyViews({ db, now, treasury: money.treasury, payouts, troubles: money.troubles, boardsOf }),
   }
 }

@@ -211,4 +211,32 @@ CREATE TABLE allowances (
   left_units INTEGER NOT NULL DEFAULT 0, seen_at INTEGER NOT NULL
 ) STRICT;
 `,
+  `
+-- Versions of the agent itself. Their publishers are others than those of models, and boards do not take their keys from here.
+CREATE TABLE software_publishers (
+  id TEXT PRIMARY KEY, public_key TEXT NOT NULL, added_at INTEGER NOT NULL, revoked_at INTEGER
+) STRICT;
+CREATE TABLE software_releases (
+  digest TEXT PRIMARY KEY, version TEXT NOT NULL, arch TEXT NOT NULL CHECK (arch IN ('arm64', 'amd64')),
+  publisher_id TEXT NOT NULL REFERENCES software_publishers(id), jws TEXT NOT NULL, published_at INTEGER NOT NULL,
+  UNIQUE (version, arch)
+) STRICT;
+
+-- One version on its way to the fleet; at most one at a time.
+CREATE TABLE software_rollouts (
+  id INTEGER PRIMARY KEY, version TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('canary', 'widening', 'done', 'stopped', 'rolled-back')),
+  -- Rings 0 to this one are open.
+  ring INTEGER NOT NULL, canaries TEXT NOT NULL, reason TEXT, started_at INTEGER NOT NULL, changed_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX software_rollouts_one_active ON software_rollouts ((1)) WHERE state IN ('canary', 'widening');
+CREATE TABLE software_tries (
+  rollout_id INTEGER NOT NULL REFERENCES software_rollouts(id), device_id TEXT NOT NULL REFERENCES devices(id),
+  state TEXT NOT NULL CHECK (state IN ('downloading', 'switching', 'trial', 'confirmed', 'refused', 'failed')),
+  reason TEXT, since INTEGER NOT NULL, PRIMARY KEY (rollout_id, device_id)
+) STRICT;
+CREATE TABLE software_events (
+  id INTEGER PRIMARY KEY, rollout_id INTEGER NOT NULL REFERENCES software_rollouts(id), at INTEGER NOT NULL, what TEXT NOT NULL
+) STRICT;
+`,
 ]

@@ -1,7 +1,7 @@
 // The console's tables as Kysely sees them. Columns ending in `_units` are money in integer base units and arrive as
 // bigint; every other integer arrives as number (store/integers.ts). Times are epoch milliseconds.
 import type { Generated } from 'kysely'
-import type { PayoutState, ReceiptState, TaskState } from './states.ts'
+import type { PayoutState, ReceiptState, RolloutState, TaskState, TryState } from './states.ts'
 
 export interface Database {
   meta: { key: string; value: string }
@@ -243,6 +243,29 @@ export interface Database {
     after_digest: string | null
     at: number
   }
+  software_publishers: Database['publishers']
+  software_releases: {
+    /** sha256 of the JWS. */
+    digest: string
+    version: string
+    arch: 'arm64' | 'amd64'
+    publisher_id: string
+    jws: string
+    published_at: number
+  }
+  software_rollouts: {
+    id: Generated<number>
+    version: string
+    state: RolloutState
+    ring: number
+    /** Device ids of the first ring, as JSON. */
+    canaries: string
+    reason: string | null
+    started_at: number
+    changed_at: number
+  }
+  software_tries: { rollout_id: number; device_id: string; state: TryState; reason: string | null; since: number }
+  software_events: { id: Generated<number>; rollout_id: number; at: number; what: string }
   /** One writer: who may sign and send payouts now. */
   writer_leases: { name: string; holder: string; until: number }
 }

@@ -30,3 +30,17 @@ export const PAYOUT_MOVES = {
   failed: [],
 } as const satisfies Record<string, readonly string[]>
 export type PayoutState = keyof typeof PAYOUT_MOVES
+
+/** A version of the agent on its way to the fleet. `canary`: the first ring alone. */
+export const ROLLOUT_MOVES = {
+  canary: ['widening', 'done', 'stopped', 'rolled-back'],
+  widening: ['done', 'stopped', 'rolled-back'],
+  stopped: ['canary', 'widening', 'rolled-back'],
+  done: ['rolled-back'],
+  'rolled-back': [],
+} as const satisfies Record<string, readonly string[]>
+export type RolloutState = keyof typeof ROLLOUT_MOVES
+
+/** How far one board is with it. `refused`: for a reason of the board's own; `failed`: it went back, or was not heard of again. */
+export const TRY_STATES = ['downloading', 'switching', 'trial', 'confirmed', 'refused', 'failed'] as const
+export type TryState = (typeof TRY_STATES)[number]

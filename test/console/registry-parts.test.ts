@@ -49,7 +49,7 @@ describe('the registry', () => {
     const [data, key] = [await makeFolder(), newKey()]
     const catalog = await catalogOf(await makePackage('fashion', '1.0.0'), await makePackage('fashion', '1.1.0'))
     const first = await openAt(data, key)
-    await first.registry.takeIn(catalog, never)
+    await first.registry.takeIn(catalog, new Set(), never)
     expect(first.published).toEqual(['fashion@1.0.0', 'fashion@1.1.0'])
     const old = first.registry.shelf.find('fashion', '1.0.0')!
     await first.wishes.set(FLEET, 'fashion', first.registry.shelf.find('fashion', '1.1.0')!.digest)
@@ -58,7 +58,7 @@ describe('the registry', () => {
     await first.store.close()
 
     const second = await openAt(data, key)
-    await second.registry.takeIn(catalog, never)
+    await second.registry.takeIn(catalog, new Set(), never)
     expect(second.published).toEqual([])
     expect([second.wishes.answer('dev-a'), second.wishes.answer('dev-b')]).toEqual(told)
     expect(await second.wishes.rollBack('dev-a', 'fashion')).toMatchObject({ before: { digest: old.digest } })
@@ -70,7 +70,7 @@ describe('the registry', () => {
     const [data, key] = [await makeFolder(), newKey()]
     const catalog = await catalogOf(await makePackage('fashion', '1.0.0'))
     const first = await openAt(data, key)
-    await first.registry.takeIn(catalog, never)
+    await first.registry.takeIn(catalog, new Set(), never)
     await first.store.close()
     const whole = (await readdir(first.blobs)).sort()
     await rm(join(first.blobs, whole[0]!))
@@ -79,7 +79,7 @@ describe('the registry', () => {
 
     const second = await openAt(data, key)
     expect(await readdir(second.incoming)).toEqual([])
-    await second.registry.takeIn(catalog, never)
+    await second.registry.takeIn(catalog, new Set(), never)
     expect((await readdir(second.blobs)).sort()).toEqual(whole)
     expect((await readFile(join(second.blobs, whole[1]!))).byteLength).toBeGreaterThan(5)
     await second.store.close()
@@ -90,12 +90,12 @@ describe('the registry', () => {
     const registry = await openAt(data, newKey())
     const stray = join(registry.blobs, 'a'.repeat(64))
     await writeFile(stray, 'left by an upload that was never finished')
-    await registry.registry.takeIn(await catalogOf(await makePackage('fashion', '1.0.0')), never)
+    await registry.registry.takeIn(await catalogOf(await makePackage('fashion', '1.0.0')), new Set(), never)
     const kept = await readdir(registry.blobs)
     expect(kept).toContain('a'.repeat(64))
     await registry.store.close()
     const later = await openAt(data, newKey(), () => Date.now() + 2 * 86_400_000)
-    await later.registry.takeIn(await catalogOf(), never)
+    await later.registry.takeIn(await catalogOf(), new Set(), never)
     expect((await readdir(later.blobs)).sort()).toEqual(kept.filter((name) => name !== 'a'.repeat(64)).sort())
     await later.store.close()
   })
@@ -103,14 +103,14 @@ describe('the registry', () => {
   it('never gives a publisher another key: with a new key file it is another publisher, and the old releases stay good', async () => {
     const data = await makeFolder()
     const first = await openAt(data, newKey())
-    await first.registry.takeIn(await catalogOf(await makePackage('fashion', '1.0.0')), never)
+    await first.registry.takeIn(await catalogOf(await makePackage('fashion', '1.0.0')), new Set(), never)
     await first.store.close()
     const second = await openAt(data, newKey())
     expect([first.registry.own, second.registry.own]).toEqual([
       'operator',
       expect.stringMatching(/^operator-[0-9a-f]{8}$/),
     ])
-    await second.registry.takeIn(await catalogOf(await makePackage('fashion', '1.1.0')), never)
+    await second.registry.takeIn(await catalogOf(await makePackage('fashion', '1.1.0')), new Set(), never)
     expect(second.registry.shelf.list().map(({ release }) => release.publisher)).toEqual([
       second.registry.own,
       'operator',
@@ -121,12 +121,12 @@ describe('the registry', () => {
   it('leaves a package alone whose files were changed under the same version', async () => {
     const [data, key] = [await makeFolder(), newKey()]
     const registry = await openAt(data, key)
-    await registry.registry.takeIn(await catalogOf(await makePackage('fashion', '1.0.0')), never)
+    await registry.registry.takeIn(await catalogOf(await makePackage('fashion', '1.0.0')), new Set(), never)
     const [before] = registry.registry.shelf.list()
     const changed = await makePackage('fashion', '1.0.0')
     const manifest = JSON.parse(await readFile(join(changed, 'model.json'), 'utf8'))
     await writeFile(join(changed, 'model.json'), JSON.stringify({ ...manifest, title: 'Another title' }))
-    await registry.registry.takeIn(await catalogOf(changed), never)
+    await registry.registry.takeIn(await catalogOf(changed), new Set(), never)
     expect(registry.registry.shelf.list()).toEqual([before])
     await registry.store.close()
   })
