@@ -169,6 +169,7 @@ await runMain(
       broker: async () => (await import('../broker/main.ts')).brokerCommand,
       chain: async () => (await import('./up/chain-command.ts')).chainCommand,
       models: async () => (await import('./up/models-command.ts')).modelsCommand,
+      software: async () => (await import('./up/software-command.ts')).softwareCommand,
       owners: async () => (await import('./up/owners-command.ts')).ownersCommand,
       requesters: async () => (await import('./up/requesters-command.ts')).requestersCommand,
       rewards: async () => (await import('./up/rewards-command.ts')).rewardsCommand,

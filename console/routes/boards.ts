@@ -38,7 +38,7 @@ const desired = createRoute({
   method: 'get',
   path: '/desired',
   security: board,
-  request: { query: z.object({ arch: Arch.optional().catch(undefined) }) },
+  request: { query: z.object({ arch: z.string().max(16).optional() }) },
   responses: {
     200: json(Desired, 'What this board should serve; without `models`: what is in its own folder.'),
     304: { description: 'It is what the ETag says.' },
@@ -158,7 +158,7 @@ export function boardRoutes(desk: BoardDesk) {
   router.use('*', requireBoard(desk.guard))
   return router
     .openapi(desired, (c) => {
-      const wish = desk.desired(c.get('device'), c.req.valid('query').arch)
+      const wish = desk.desired(c.get('device'), Arch.safeParse(c.req.valid('query').arch).data)
       const etag = `"${createHash('sha256').update(JSON.stringify(wish)).digest('base64url')}"`
       const headers = { etag, 'cache-control': 'private, no-cache', vary: 'authorization' }
       if (isKnown(c, etag)) return c.body(null, 304, headers)

@@ -57,8 +57,8 @@ const start = createRoute({
   request: { body: jsonBody(Start) },
   responses: { 201: json(Moved, 'It has begun with the first ring.'), ...faults },
 })
-const move = (path: string, says: string) =>
-  createRoute({ method: 'post', path: `/rollouts/${path}`, responses: { 200: json(Moved, says), ...faults } })
+const move = <P extends string>(path: P, says: string) =>
+  createRoute({ method: 'post', path: `/rollouts/${path}` as const, responses: { 200: json(Moved, says), ...faults } })
 const stop = move('stop', 'Boards that have not switched are not told to any more.')
 const resume = move('resume', 'It goes on where it was.')
 const back = move('rollback', 'Boards go back to the version before.')

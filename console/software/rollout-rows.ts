@@ -55,11 +55,19 @@ export async function writeStart(
   })
 }
 
-/** Undefined when it is not in that state any more. `again`: boards that failed may try once more. */
+export interface Move<F extends keyof typeof ROLLOUT_MOVES> {
+  readonly state: (typeof ROLLOUT_MOVES)[F][number]
+  readonly ring: number
+  readonly reason?: string
+  /** Boards that failed may try once more. */
+  readonly again?: boolean
+}
+
+/** Undefined when it is not in that state any more. */
 export async function writeMove<F extends keyof typeof ROLLOUT_MOVES>(
   db: Kysely<Database>,
   from: Rollout & { readonly state: F },
-  to: { state: (typeof ROLLOUT_MOVES)[F][number]; ring: number; reason?: string; again?: boolean },
+  to: Move<F>,
   what: string,
   at: number,
 ): Promise<Rollout | undefined> {

@@ -142,6 +142,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     boards: views.boards.list,
     work: () => workOf(trades),
     refused: views.models.refused,
+    stopped: views.software.stopped,
     pulse: trades.pulse,
     money: views.money,
     treasury: money.treasury,

@@ -1,6 +1,7 @@
 // The console's HTTP API as typed calls. Every call answers an outcome: the page says what went wrong, it never throws.
 import { type ClientResponse, hc, type InferResponseType } from 'hono/client'
 import type { AppType } from '../app.ts'
+import type { SoftwareView } from '../routes/shapes.ts'
 
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
@@ -83,6 +84,11 @@ export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
           ? api.fleet.desired.$put({ json })
           : api.devices[':id'].desired.$put({ param: { id: device }, json })
       }),
+    software: () => answer<SoftwareView>(() => api.software.$get()),
+    rollOut: (version: string) => answer<object>(() => api.software.rollouts.$post({ json: { version } })),
+    stopRollout: () => answer<object>(() => api.software.rollouts.stop.$post()),
+    resumeRollout: () => answer<object>(() => api.software.rollouts.resume.$post()),
+    rollBackSoftware: () => answer<object>(() => api.software.rollouts.rollback.$post()),
     rollBack: (model: string) => answer<DesiredChange>(() => api.fleet.desired.rollback.$post({ json: { model } })),
     rewards: () => answer<InferResponseType<typeof api.rewards.$get, 200>>(() => api.rewards.$get()),
     epoch: (id: number) =>

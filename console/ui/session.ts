@@ -22,6 +22,7 @@ import {
   overview,
   refusal,
   rewards,
+  software,
 } from './state.ts'
 
 const STORED_AS = 'bramble.token'
@@ -105,6 +106,7 @@ async function read<T>(what: string, asked: Route, call: Promise<Outcome<T>>, pu
 
 const readers = {
   overview: (at: Route) => read('overview', at, api.overview(), (value) => (overview.value = value)),
+  software: (at: Route) => read('software', at, api.software(), (value) => (software.value = value)),
   devices: (at: Route) => read('devices', at, api.devices(), (value) => (devices.value = value)),
   tasks: (at: Route) => read('tasks', at, api.tasks(LISTED_TASKS), loadTasks),
   models: (at: Route) => read('models', at, api.models(), (value) => (models.value = value)),
@@ -116,7 +118,7 @@ const readers = {
 /** What each page shows; the events keep it fresh from there. */
 const NEEDS: Readonly<Record<Route['page'], readonly (keyof typeof readers)[]>> = {
   overview: ['overview', 'tasks'],
-  devices: ['overview', 'devices'],
+  devices: ['overview', 'devices', 'software'],
   device: ['overview', 'device'],
   'add-board': ['overview', 'devices'],
   tasks: ['overview', 'tasks'],
@@ -135,6 +137,11 @@ function loadPage(at: Route): void {
 export function loadModels(): void {
   const at = route.peek()
   if (NEEDS[at.page].includes('models')) void readers.models(at)
+}
+
+export function loadSoftware(): void {
+  const at = route.peek()
+  if (NEEDS[at.page].includes('software')) void readers.software(at)
 }
 
 /** Receipts, balances and what a board earned are not in the events: they are read again when money moved. */
@@ -229,7 +236,10 @@ export function startSession(): void {
   effect(() => {
     if (detail.value && isBehind(detail.value)) again()
   })
-  const versions = paced(MODELS_EVERY_MS, loadModels)
+  const versions = paced(MODELS_EVERY_MS, () => {
+    loadModels()
+    loadSoftware()
+  })
   effect(() => {
     if (boardMoves.value > 0) versions()
   })

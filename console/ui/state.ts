@@ -8,6 +8,7 @@ import type {
   Overview,
   PayoutView,
   Rewards,
+  SoftwareView,
   TaskView,
 } from '../routes/shapes.ts'
 import type { Token } from './amounts.ts'
@@ -42,6 +43,7 @@ export const tasks = signal<readonly TaskView[] | undefined>(undefined)
 export const detail = signal<DeviceDetail | undefined>(undefined)
 export const rewards = signal<Rewards | undefined>(undefined)
 export const models = signal<readonly ModelView[] | undefined>(undefined)
+export const software = signal<SoftwareView | undefined>(undefined)
 /** Counts what was heard of boards; Models asks again when it grows, since what they serve is not in the events. */
 export const boardMoves = signal(0)
 /** Counts the console's hints that money moved; Earnings asks again when it grows. */

@@ -1,12 +1,13 @@
 // `bramble models …`: publisher keys, signatures, publishing, and which versions boards should serve.
 import { readFile } from 'node:fs/promises'
 import { type ArgsDef, defineCommand } from 'citty'
-import type { DesiredChange, ModelView, PublisherView } from '../routes/shapes.ts'
+import type { DesiredChange, ModelView, PublisherView, ReleaseView } from '../routes/shapes.ts'
 import { apiOf, command, needed, toConsole } from './command.ts'
 import { ConsoleFault } from './console-api.ts'
 import { changeText, listText } from './models-list.ts'
-import { publish } from './models-publish.ts'
 import { makeKey, signFolder, writeRelease } from './models-sign.ts'
+import { publish } from './publish.ts'
+import { progress } from './upload-progress.ts'
 
 const folder = {
   type: 'positional',
@@ -44,14 +45,6 @@ const sign = command(
   },
 )
 
-const MIB = 1024 * 1024
-/** One line that is written over, on a terminal only: a log needs no hundred lines of progress. */
-const progress = (sent: number, all: number, path: string): void => {
-  if (!process.stderr.isTTY) return
-  const line = `${Math.floor((100 * sent) / all)} % of ${(all / MIB).toFixed(1)} MiB  ${path}`
-  process.stderr.write(`\r${line.slice(0, 78).padEnd(78)}${sent === all ? '\n' : ''}`)
-}
-
 async function releaseFor(args: {
   folder: string
   key?: string | undefined
@@ -79,7 +72,8 @@ const publishArgs = {
 } as const
 const publishing = command('publish', 'Give a package to the console.', publishArgs, async (args) => {
   const jws = await releaseFor(args)
-  const { release, isNew, sentBytes } = await publish({ api: await apiOf(args), folder: args.folder, jws, progress })
+  const [api, to] = [await apiOf(args), '/api/releases'] as const
+  const { release, isNew, sentBytes } = await publish<ReleaseView>({ api, to, folder: args.folder, jws, progress })
   const name = `${release.model}@${release.version}`
   if (!isNew) return `${name} is here already, with the same files.`
   return `${name} of ${release.publisher} is published (${sentBytes} bytes sent). Boards serve it once you say so: bramble models desire ${name}`

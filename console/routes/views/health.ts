@@ -18,6 +18,8 @@ export interface HealthFacts {
   readonly failedPayouts: number
   /** Versions that boards should serve and refuse, and how many do. */
   readonly refused: readonly Refused[]
+  /** A rollout of the agent that stopped by itself. */
+  readonly stopped?: { readonly version: string; readonly reason: string } | undefined
   readonly token: Overview['token']
   readonly treasury: Rewards['treasury']
   readonly chainAnswers: boolean
@@ -74,6 +76,9 @@ const RULES: readonly Rule[] = [
       `${gone.length} of ${count(facts.boards.length, 'board', 'boards')} cannot be reached. ${first.name}: ${first.reason}`,
     )
   },
+  ({ stopped }) =>
+    stopped &&
+    attention(`The rollout of agent ${stopped.version} stopped: ${stopped.reason}. Devices shows the way on and back.`),
   ({ refused: [first] }) =>
     first &&
     attention(

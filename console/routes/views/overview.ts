@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely'
 import type { Database } from '../../store/schema.ts'
 import type { Device, Overview } from '../shapes.ts'
-import { healthOf, type Refused } from './health.ts'
+import { type HealthFacts, healthOf, type Refused } from './health.ts'
 import type { MoneyViews, Treasury } from './money.ts'
 import type { Pulse } from './pulse.ts'
 
@@ -20,6 +20,7 @@ export interface OverviewOptions {
   readonly boards: () => Promise<Device[]>
   readonly work: () => Work | Promise<Work>
   readonly refused: () => readonly Refused[]
+  readonly stopped: () => HealthFacts['stopped']
   readonly pulse: Pick<Pulse, 'perS' | 'history'>
   readonly money: Pick<MoneyViews, 'figures' | 'coverage'>
   readonly treasury: Pick<Treasury, 'cluster' | 'token'>
@@ -59,6 +60,7 @@ export function createOverview(options: OverviewOptions): () => Promise<Overview
         boards,
         failedPayouts: await failedPayouts(),
         refused: options.refused(),
+        stopped: options.stopped(),
         token: treasury.token,
         treasury: coverage,
         chainAnswers: coverage.balance !== undefined,

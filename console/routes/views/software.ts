@@ -86,6 +86,13 @@ export function createSoftwareViews({ db, publishers, shelf, rollouts, boards }:
   }
 
   return {
+    /** For the one sentence on top of the page. */
+    stopped(): { version: string; reason: string } | undefined {
+      const [rollout] = rollouts.list()
+      if (rollout?.state !== 'stopped') return undefined
+      return { version: rollout.version, reason: (rollout.reason ?? '').slice(0, MAX_REASON) }
+    },
+
     async all(): Promise<SoftwareView> {
       const [rollout] = rollouts.list()
       const versions = new Map(rollouts.list().map(({ id, version }) => [id, version]))

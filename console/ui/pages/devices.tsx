@@ -9,6 +9,7 @@ import { Empty, Loading } from '../parts/empty.tsx'
 import { type Choice, Filter } from '../parts/filter.tsx'
 import { Flags } from '../parts/flags.tsx'
 import { Icon } from '../parts/icons.tsx'
+import { Software } from '../parts/software.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
 import { formatEnergy, formatRate, formatTemperature, plural } from '../quantities.ts'
@@ -149,6 +150,7 @@ export function DevicesPage() {
           ) : (
             <Table caption="Boards" columns={columns} rows={shown} keyOf={({ id }) => id} />
           )}
+          <Software />
         </>
       )}
     </>

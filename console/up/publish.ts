@@ -1,34 +1,35 @@
-// `bramble models publish`: offers the signed release, hands in what the console lacks, and offers it again. Broken off
+// `bramble models publish` and `bramble software publish`: offers the signed release, hands in what the console lacks, and offers it again. Broken off
 // anywhere, it is simply run again: what has arrived is not sent twice.
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import type { ReleaseFile } from '../../broker/protocol/packages.ts'
-import type { ReleaseView } from '../routes/shapes.ts'
 import { type ConsoleApi, ConsoleFault } from './console-api.ts'
 
 export interface Publishing {
   readonly api: ConsoleApi
+  /** Where it is offered. */
+  readonly to: '/api/releases' | '/api/software/releases'
   readonly folder: string
   readonly jws: string
   /** Bytes handed in so far, and how many there are. */
   readonly progress: (sentBytes: number, allBytes: number, path: string) => void
 }
 
-export interface Published {
-  readonly release: ReleaseView
+export interface Published<V> {
+  readonly release: V
   readonly isNew: boolean
   readonly sentBytes: number
 }
 
-type Offered = ReleaseView | { readonly missing: readonly ReleaseFile[] }
+interface Missing {
+  readonly missing: readonly { readonly path: string; readonly sha256: string; readonly bytes: number }[]
+}
 
 /** Rejects with ConsoleFault. */
-export async function publish({ api, folder, jws, progress }: Publishing): Promise<Published> {
-  const offer = () =>
-    api.ask<Offered>('/api/releases', { method: 'POST', text: { type: 'application/jose', body: jws } })
+export async function publish<V extends object>({ api, to, folder, jws, progress }: Publishing): Promise<Published<V>> {
+  const offer = () => api.ask<V | Missing>(to, { method: 'POST', text: { type: 'application/jose', body: jws } })
 
-  async function handIn(missing: readonly ReleaseFile[]): Promise<number> {
+  async function handIn(missing: Missing['missing']): Promise<number> {
     const all = missing.reduce((sum, { bytes }) => sum + bytes, 0)
     let sent = 0
     for (const { path, sha256, bytes } of missing) {
