@@ -20,12 +20,12 @@ type Place = keyof Ring['boards']
 
 /** In the order in which a board passes them. */
 const PLACES: readonly { place: Place; words: string }[] = [
-  { place: 'confirmed', words: 'run it' },
+  { place: 'confirmed', words: 'confirmed' },
   { place: 'trial', words: 'on trial' },
   { place: 'downloading', words: 'downloading' },
   { place: 'waiting', words: 'waiting' },
-  { place: 'refused', words: 'refuse it' },
-  { place: 'failed', words: 'failed it' },
+  { place: 'refused', words: 'refused' },
+  { place: 'failed', words: 'failed' },
 ]
 
 function RingBar({ ring: { name, open, boards } }: { ring: Ring }) {
