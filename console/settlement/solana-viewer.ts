@@ -1,7 +1,7 @@
 // A transaction in words a person can read: which programs were called for what, who got how many tokens, what it cost.
 import type { Connection, VersionedTransactionResponse } from '@solana/web3.js'
 import { asked } from './solana-connection.ts'
-import { changesOf } from './solana-history.ts'
+import { changesOf, NEWEST_VERSION } from './solana-history.ts'
 import * as spl from './spl.ts'
 
 export interface ReadInstruction {
@@ -105,7 +105,8 @@ const mintsIn = ({ meta }: VersionedTransactionResponse): string[] => [
 
 /** Undefined while the answering node does not know it. */
 export async function readTransaction(connection: Connection, signature: string): Promise<ReadTransaction | undefined> {
-  const call = connection.getTransaction(signature, { commitment: 'confirmed', maxSupportedTransactionVersion: 0 })
+  const config = { commitment: 'confirmed', maxSupportedTransactionVersion: NEWEST_VERSION } as const
+  const call = connection.getTransaction(signature, config)
   const found = await asked('getTransaction', call)
   if (!found) return undefined
   const { header } = found.transaction.message

@@ -30,3 +30,11 @@ export const PAYOUT_MOVES = {
   failed: [],
 } as const satisfies Record<string, readonly string[]>
 export type PayoutState = keyof typeof PAYOUT_MOVES
+
+/** Of a lookup table: what is given up may still lie on the chain. */
+export const TABLE_MOVES = {
+  growing: ['leaving', 'closed'],
+  leaving: ['closed'],
+  closed: [],
+} as const satisfies Record<string, readonly string[]>
+export type TableState = keyof typeof TABLE_MOVES

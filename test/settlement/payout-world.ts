@@ -11,6 +11,8 @@ import type { ChainKey } from '../../console/settlement/keys.ts'
 import type { PayoutChain } from '../../console/settlement/payer.ts'
 import { createPayouts, type PayoutSettings, type Payouts } from '../../console/settlement/payouts.ts'
 import type { Token } from '../../console/settlement/solana.ts'
+import { list } from '../../console/settlement/tables/shelf.ts'
+import type { TableTerms } from '../../console/settlement/tables/worth.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import { type Lab, silent, type Wire } from './lab.ts'
 
@@ -216,6 +218,8 @@ export interface World {
   /** What the chain says: base units in the wallet. */
   held(wallet: string): Promise<bigint>
   openBatches(): Promise<number>
+  /** Has the accounts of all owners listed in lookup tables, whether that pays or not. */
+  list(): Promise<void>
   /** A copy of the database as it is now. */
   backup(): Promise<string>
   /** The database is that of the backup from now on; what owners were credited since is credited again. */
@@ -253,6 +257,9 @@ export const SETTINGS: PayoutSettings = {
   quietBlocks: 0,
 }
 
+/** So that what the world has had listed is not reviewed, and nothing is listed beside. */
+const TABLES: TableTerms = { periodMs: 10 ** 12, yieldPerYear: 1_000 }
+
 export async function createWorld(options: {
   readonly lab: Lab
   readonly token: Token
@@ -260,11 +267,13 @@ export async function createWorld(options: {
   readonly faults?: Faults
   readonly random?: () => number
   readonly settings?: Partial<PayoutSettings>
+  /** As if a packet held so many bytes less: then a few owners do what many do otherwise. */
+  readonly paddingBytes?: number
   /** Of its own unless named: what another world paid from it would be found there and taken for lost. */
   readonly treasury?: ChainKey
   readonly feePayer?: ChainKey
 }): Promise<World> {
-  const { lab, token, amounts, faults = NO_FAULTS, random = () => 0 } = options
+  const { lab, token, amounts, faults = NO_FAULTS, random = () => 0, paddingBytes = 0 } = options
   let store = await openDatabase(':memory:')
   const owners = amounts.map((_, index) => ({
     id: `owner${index + 1}`,
@@ -312,9 +321,16 @@ export async function createWorld(options: {
       send: around(life, real.send),
       funds: around(life, real.funds),
       reclaim: around(life, real.reclaim),
+      tables: around(life, real.tables),
+      tableRents: around(life, real.tableRents),
+      sizeOf: (...payment) => real.sizeOf(...payment) + paddingBytes,
       sign(...payment) {
         life.step()
         return real.sign(...payment)
+      },
+      signTable(...order) {
+        life.step()
+        return real.signTable(...order)
       },
     }
   }
@@ -342,7 +358,7 @@ export async function createWorld(options: {
           life.step()
           moves.push(`${id} ${state}`)
         },
-        settings: { ...SETTINGS, ...options.settings, ...settings },
+        settings: { ...SETTINGS, tables: TABLES, ...options.settings, ...settings },
         sleep: async (ms) => lab.clock.advance(ms),
       }),
     ledger: () =>
@@ -360,6 +376,11 @@ export async function createWorld(options: {
     async openBatches() {
       const rows = await store.db.selectFrom('payout_batches').select('state').execute()
       return rows.filter(({ state }) => state !== 'finalized' && state !== 'failed').length
+    },
+    async list() {
+      const { accountOf } = solana.payer(token)
+      const listings = owners.map(({ wallet }) => ({ wallet, account: accountOf(wallet) }))
+      await store.db.transaction().execute((trx) => list(trx, listings, lab.clock.now()))
     },
     async backup() {
       const file = join(lab.folder, `backup-${++files}.db`)

@@ -9,7 +9,7 @@ import { checkLedger } from '../../console/rewards/check.ts'
 import { balanceOf } from '../../console/rewards/ledger.ts'
 import { MIGRATIONS } from '../../console/store/migrations.ts'
 import { openDatabase } from '../../console/store/open.ts'
-import { PAYOUT_MOVES, RECEIPT_MOVES, TASK_MOVES } from '../../console/store/states.ts'
+import { PAYOUT_MOVES, RECEIPT_MOVES, TABLE_MOVES, TASK_MOVES } from '../../console/store/states.ts'
 import { StoreError } from '../../console/store/store-error.ts'
 import { type Folder, makeFolder } from '../market/pool.ts'
 
@@ -64,6 +64,7 @@ test('the states in the tables are those of the lifecycles', () => {
   expect(listed('tasks')).toEqual(Object.keys(TASK_MOVES))
   expect(listed('receipts')).toEqual(Object.keys(RECEIPT_MOVES))
   expect(listed('payout_batches')).toEqual(Object.keys(PAYOUT_MOVES))
+  expect(listed('lookup_tables')).toEqual(Object.keys(TABLE_MOVES))
 })
 
 const fixtures = new URL('fixtures/', import.meta.url)
