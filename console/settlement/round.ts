@@ -68,6 +68,32 @@ async function eachOf<T, R>(items: readonly T[], run: (item: T) => Promise<R>): 
   return results
 }
 
+interface Answers<R> {
+  readonly results: readonly R[]
+  /** What put an end to it before the last item. */
+  readonly fault: ChainError | undefined
+}
+
+/** As eachOf, until the chain does not answer: what it had answered by then counts, or many batches would never get on. */
+async function whileAnswered<T, R>(items: readonly T[], run: (item: T) => Promise<R>): Promise<Answers<R>> {
+  const results: R[] = []
+  const attempt = async (item: T): Promise<ChainError | undefined> => {
+    try {
+      results.push(await run(item))
+      return undefined
+    } catch (error) {
+      if (!(error instanceof ChainError)) throw error
+      return error
+    }
+  }
+  for (let at = 0; at < items.length; at += AT_ONCE) {
+    const faults = await Promise.all(items.slice(at, at + AT_ONCE).map(attempt))
+    const fault = faults.find((one) => one !== undefined)
+    if (fault) return { results, fault }
+  }
+  return { results, fault: undefined }
+}
+
 const rentsOf = ({ marker, lines }: OpenBatch, { without, accountRent, markerRent }: Funds): Rents => ({
   marker: marker === null ? 0n : markerRent,
   accounts: new Map(lines.flatMap(({ wallet }) => (without.has(wallet) ? [[wallet, accountRent]] : []))),
@@ -133,13 +159,14 @@ export function createRound({ chain, book, look, usableTables, now, log }: Round
     const all = { batches: wanted, shortage: undefined }
     const { batches, shortage } = mode === 'pay' ? affordable(wanted, inFlight, funds, chain) : all
     const tryOut = await createTryOut({ chain, usableTables, log, without: funds.without, slot }, batches)
-    const tried = await eachOf(batches, tryOut)
+    const { results: tried, fault } = await whileAnswered(batches, tryOut)
     const failures = tried.map((one) => failureOf(one, mode))
     for (const [index, failure] of failures.entries()) {
       const batch = tried[index]?.batch
       if (failure && batch) await fail(batch, failure.reason, failure.isFaulty)
     }
-    const trouble = tried.map(refusalOf).find((sentence) => sentence !== undefined) ?? shortage
+    const unanswered = fault && `payouts wait: ${fault.message}`
+    const trouble = tried.map(refusalOf).find((sentence) => sentence !== undefined) ?? shortage ?? unanswered
     const isOutgrown = failures.some((failure) => failure?.reason === OUTGROWN)
     return { parcels: mode === 'pay' ? await signAll(tried, funds) : [], trouble, isOutgrown }
   }

@@ -76,6 +76,8 @@ export interface Network {
   readonly wire: Wire
   /** Delivers what was held back and is due. */
   deliver(): void
+  /** Without faults until told otherwise. */
+  calm(isCalm: boolean): void
 }
 
 type Status = { confirmationStatus: string } | null
@@ -110,7 +112,8 @@ function createSpell(longestMs: number) {
 
 export function createNetwork(lab: Lab, faults: Faults, random: () => number): Network {
   const held: { at: number; signature: string; run: () => void }[] = []
-  const strikes = (probability: number): boolean => probability > 0 && random() < probability
+  let isCalm = false
+  const strikes = (probability: number): boolean => !isCalm && probability > 0 && random() < probability
   const unanswered = (): never => {
     throw new TypeError('fetch failed')
   }
@@ -200,6 +203,9 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
       return blurred(call, text)
     },
     deliver,
+    calm(isNow) {
+      isCalm = isNow
+    },
   }
 }
 

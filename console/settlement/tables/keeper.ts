@@ -31,7 +31,10 @@ export interface TableKeeper {
 const TRIES = 3
 
 const isGrowing = ({ state }: ShelfTable): boolean => state === 'growing'
-const isBusy = ({ state, seen, accounts }: ShelfTable): boolean => state === 'leaving' || seen < accounts.length
+/** What nothing was done for in a while is looked after with the rest, once an hour. */
+const BUSY_MS = 15 * 60_000
+const isBusy = ({ state, seen, accounts, updatedAt }: ShelfTable, now: number): boolean =>
+  (state === 'leaving' || seen < accounts.length) && now < updatedAt + BUSY_MS
 const addressesOf = (shelf: readonly ShelfTable[]): string[] => shelf.flatMap(({ address }) => address ?? [])
 
 type Parts = Omit<KeeperOptions, 'terms'> & { readonly acts: ReturnType<typeof createTableActs> }
@@ -50,7 +53,7 @@ async function review({ db, chain, acts, now }: Parts, capacities: Capacities, t
   }
 }
 
-async function step({ db, chain, acts }: Parts, shelf: readonly ShelfTable[]): Promise<void> {
+async function step({ db, chain, acts, now }: Parts, shelf: readonly ShelfTable[]): Promise<void> {
   const { slot, height } = await chain.finalized()
   const addresses = addressesOf(shelf)
   const seen = addresses.length > 0 ? await chain.tables(addresses) : { slot, found: new Map<string, never>() }
@@ -60,7 +63,8 @@ async function step({ db, chain, acts }: Parts, shelf: readonly ShelfTable[]): P
     if (there !== row.seen)
       await db.updateTable('lookup_tables').set({ seen: there }).where('id', '=', row.id).execute()
     const current = { ...row, seen: there }
-    await acts.act(current, decideTable(current, { table, slot, height, isCurrent: seen.slot >= slot }), slot)
+    const look = { table, slot, height, isCurrent: seen.slot >= slot, now: now() }
+    await acts.act(current, decideTable(current, look), slot)
   }
 }
 
@@ -129,7 +133,7 @@ export function createTableKeeper({ terms, ...options }: KeeperOptions): TableKe
       unlessUnanswered(async () => {
         if (terms === undefined) await leaveAll()
         else if (all) await review(parts, capacities(), terms)
-        const work = (await readShelf(db)).filter((table) => all || isBusy(table))
+        const work = (await readShelf(db)).filter((table) => all || isBusy(table, now()))
         if (work.length > 0) await step(parts, work)
       }),
     async takeIn(addresses) {

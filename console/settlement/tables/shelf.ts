@@ -20,7 +20,7 @@ export async function readShelf(db: Trx): Promise<ShelfTable[]> {
     .orderBy('idx')
     .execute()
   const byTable = Map.groupBy(listed, ({ table_id }) => table_id)
-  return rows.map(({ id, address, state, seen, sent, sent_until, created_at }) => {
+  return rows.map(({ id, address, state, seen, sent, sent_until, created_at, updated_at }) => {
     const mine = byTable.get(id) ?? []
     return {
       id,
@@ -32,6 +32,7 @@ export async function readShelf(db: Trx): Promise<ShelfTable[]> {
       sent,
       sentUntil: sent_until,
       createdAt: created_at,
+      updatedAt: updated_at,
     }
   })
 }
@@ -85,6 +86,7 @@ export async function list(trx: Trx, listings: readonly Listing[], at: number): 
     const part = wanted.slice(done, done + MAX_ADDRESSES - from)
     const rows = part.map((one, index) => ({ ...one, table_id: id, idx: from + index }))
     if (rows.length > 0) await trx.insertInto('lookup_accounts').values(rows).execute()
+    await trx.updateTable('lookup_tables').set({ updated_at: at }).where('id', '=', id).execute()
     done += part.length
   }
   return wanted.length

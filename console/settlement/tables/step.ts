@@ -18,10 +18,13 @@ export interface ShelfTable {
   /** What was sent for it last can land up to this block height. */
   readonly sentUntil: number
   readonly createdAt: number
+  /** When something was last done for it. */
+  readonly updatedAt: number
 }
 
 /** One look at the chain; the table was asked for after the finalized height was read. */
 export interface TableLook {
+  readonly now: number
   readonly table: TableSight | undefined
   /** The finalized slot and height. */
   readonly slot: number
@@ -41,6 +44,9 @@ const WAIT = { do: 'wait' } as const
 /** SlotHashes remembers 512 blocks, and a table is closed once its deactivation is not among them; some slots have no block. */
 const COOL_DOWN_SLOTS = 640
 
+/** For so long one node or another may not have heard of what was sent last. */
+const DAY_MS = 86_400_000
+
 /** Whether the chain lists what was written here and nothing else. */
 export const isAsWritten = ({ addresses }: TableSight, accounts: readonly string[]): boolean =>
   addresses.length <= accounts.length && addresses.every((address, index) => address === accounts[index])
@@ -50,7 +56,7 @@ export function decideTable(row: ShelfTable, look: TableLook): TableStep {
     return row.state === 'leaving' ? { do: 'forget', why: 'it was never made' } : { do: 'make', accounts: more(row, 0) }
   if (!look.isCurrent) return WAIT
   const isOver = look.height > row.sentUntil
-  if (look.table === undefined) return isOver ? stepOfAbsent(row) : WAIT
+  if (look.table === undefined) return isOver ? stepOfAbsent(row, look) : WAIT
   if (!look.table.isOurs) return { do: 'forget', why: 'what lies at its address is not our lookup table' }
   return row.state === 'leaving' ? stepOfLeaving(look.table, look, isOver) : stepOfGrowing(row, look.table, isOver)
 }
@@ -59,10 +65,10 @@ export function decideTable(row: ShelfTable, look: TableLook): TableStep {
 const more = ({ accounts }: ShelfTable, from: number): readonly string[] =>
   accounts.slice(from, Math.min(from + ADDRESSES_PER_TRANSACTION, MAX_ADDRESSES))
 
-const stepOfAbsent = ({ state }: ShelfTable): TableStep =>
-  state === 'leaving'
-    ? { do: 'forget', why: 'it is gone from the chain' }
-    : { do: 'leave', why: 'the chain has it not' }
+function stepOfAbsent({ state, updatedAt }: ShelfTable, { now }: TableLook): TableStep {
+  if (state === 'growing') return { do: 'leave', why: 'the chain has it not' }
+  return now >= updatedAt + DAY_MS ? { do: 'forget', why: 'it is gone from the chain' } : WAIT
+}
 
 function stepOfGrowing(row: ShelfTable, table: TableSight, isOver: boolean): TableStep {
   if (table.deactivatedAt !== undefined) return { do: 'leave', why: 'it was deactivated' }
