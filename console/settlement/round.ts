@@ -116,6 +116,7 @@ const refusalOf = ({ batch, rehearsal }: Tried): string | undefined =>
 
 export function createRound({ chain, book, look, usableTables, now, log }: RoundOptions) {
   const sentAt = new Map<string, number>()
+  const doubts = new Map<string, number>()
 
   const fail = async (batch: OpenBatch, reason: string, isFaulty: boolean): Promise<void> => {
     await book.failed(batch, reason, isFaulty)
@@ -158,7 +159,7 @@ export function createRound({ chain, book, look, usableTables, now, log }: Round
     const funds = await chain.funds(wanted.flatMap(({ lines }) => lines.map(({ wallet }) => wallet)))
     const all = { batches: wanted, shortage: undefined }
     const { batches, shortage } = mode === 'pay' ? affordable(wanted, inFlight, funds, chain) : all
-    const tryOut = await createTryOut({ chain, usableTables, log, without: funds.without, slot }, batches)
+    const tryOut = await createTryOut({ chain, usableTables, log, doubts, without: funds.without, slot }, batches)
     const { results: tried, fault } = await whileAnswered(batches, tryOut)
     const failures = tried.map((one) => failureOf(one, mode))
     for (const [index, failure] of failures.entries()) {
@@ -196,7 +197,7 @@ export function createRound({ chain, book, look, usableTables, now, log }: Round
     )
     await eachOf([...parcels, ...due], send)
     const ids = new Set(open.map(({ id }) => id))
-    for (const id of sentAt.keys()) if (!ids.has(id)) sentAt.delete(id)
+    for (const known of [sentAt, doubts]) for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
     return { trouble, isOutgrown }
   }
 }

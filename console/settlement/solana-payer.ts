@@ -186,14 +186,8 @@ export function createPayer(connection: Connection, keys: PayerKeys, token: Toke
         commitment: 'confirmed',
         minContextSlot,
       } as const
-      try {
-        const call = connection.simulateTransaction(unsigned(instructions, feePayer.publicKey, through), config)
-        return rehearsalOf((await asked('simulateTransaction', call)).value.err, payment.marker !== null)
-      } catch (error) {
-        // A node may refuse to look at a transaction whose tables it cannot read. What else it refuses, it refuses again.
-        if (through.length === 0 || !(error instanceof ChainError) || error.code === 'unreachable') throw error
-        return { outcome: 'no-table', reason: error.message }
-      }
+      const call = connection.simulateTransaction(unsigned(instructions, feePayer.publicKey, through), config)
+      return rehearsalOf((await asked('simulateTransaction', call)).value.err, payment.marker !== null)
     },
     sign(payment, without, life, through = []) {
       const instructions = builder.pay(payment, without, markerRent)

@@ -153,6 +153,7 @@ const viewOf = (read: ReadTransaction | undefined): TransactionView | undefined 
     ...(read.error !== undefined && { error: read.error }),
     signers: [...read.signers],
     instructions: read.instructions.map(({ accounts, ...rest }) => ({ ...rest, accounts: [...accounts] })),
+    tables: read.tables.map((table) => ({ ...table })),
     changes: read.changes.map(({ units, ...rest }) => ({ ...rest, units: String(units) })),
     logs: [...read.logs],
   }

@@ -216,6 +216,7 @@ export interface World {
   readonly treasury: ChainKey
   engine(life?: Life, holder?: string, settings?: Partial<PayoutSettings>): Payouts
   chain(life?: Life): PayoutChain
+  /** May be replaced by another one. */
   network: Network
   /** More for an owner; remembered outside the database too. */
   credit(owner: string, units: bigint): Promise<void>
@@ -266,6 +267,9 @@ export const SETTINGS: PayoutSettings = {
 /** So that what the world has had listed is not reviewed, and nothing is listed beside. */
 const TABLES: TableTerms = { periodMs: 10 ** 12, yieldPerYear: 1_000 }
 
+/** For an engine that shall go without. */
+export const NO_TABLES: Partial<PayoutSettings> = {}
+
 export async function createWorld(options: {
   readonly lab: Lab
   readonly token: Token
@@ -308,9 +312,9 @@ export async function createWorld(options: {
     }
   })
   for (const [index, units] of amounts.entries()) await credit(owners[index]?.id ?? '', units)
-  const network = createNetwork(lab, faults, random)
+  let network = createNetwork(lab, faults, random)
   const treasury = options.treasury ?? (await lab.makeTreasury(token))
-  const solana = lab.client(network.wire, treasury, options.feePayer)
+  const solana = lab.client((...call) => network.wire(...call), treasury, options.feePayer)
   const moves: string[] = []
 
   const chain = (life = createLife()): PayoutChain => {
@@ -350,7 +354,12 @@ export async function createWorld(options: {
     owners,
     moves,
     treasury,
-    network,
+    get network() {
+      return network
+    },
+    set network(other) {
+      network = other
+    },
     chain,
     credit,
     engine: (life = createLife(), holder = 'console-1', settings = {}) =>
@@ -364,7 +373,7 @@ export async function createWorld(options: {
           life.step()
           moves.push(`${id} ${state}`)
         },
-        settings: { ...SETTINGS, tables: TABLES, ...options.settings, ...settings },
+        settings: { ...SETTINGS, ...(settings !== NO_TABLES && { tables: TABLES }), ...options.settings, ...settings },
         sleep: async (ms) => lab.clock.advance(ms),
       }),
     ledger: () =>
