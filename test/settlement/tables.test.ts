@@ -314,7 +314,7 @@ describe('the bytes of a transaction through a table', () => {
     const [move, ...rest] = instructions.toReversed().slice(1)
     const more = transferChecked({ ...named(move!), units: 8n })
     expect(differenceOf(wire, { ...meant, instructions: [...rest.toReversed(), more, instructions.at(-1)!] })).toMatch(
-      /instruction 1?\d? ?\d* ?is another|is another/,
+      /is another/,
     )
   })
 
