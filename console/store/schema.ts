@@ -190,6 +190,14 @@ export interface Database {
     created_at: number
     updated_at: number
   }
+  /** What a requester named when it asked; the same name is the same withdrawal. */
+  withdrawals: {
+    requester_id: string
+    request_id: string
+    batch_id: string
+    amount_units: bigint
+    at: number
+  }
   lookup_accounts: { table_id: number; idx: number; wallet: string; account: string }
   wallets: { payee: string; address: string; since: number; proof: string }
   wallet_changes: {
