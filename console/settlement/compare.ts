@@ -20,8 +20,8 @@ export interface GateOptions {
   readonly moved: (batch: string, state: PayoutState) => void
   /** Whether this signature stands in the database. */
   readonly isKnown: (signature: string) => Promise<boolean>
-  /** Lookup tables that the treasury's history names. */
-  readonly tablesSeen: (addresses: readonly string[]) => Promise<void>
+  /** Lookup tables that the treasury's history names; false when they must be told again. */
+  readonly tablesSeen: (addresses: readonly string[]) => Promise<boolean>
   /**
    * Blocks to wait after a start, so that all that a lost database had sent has landed or expired; 0 for a chain that
    * executes at once what it is given.
@@ -184,9 +184,10 @@ export function createGate(options: GateOptions): Gate {
       if (trouble !== undefined) return { mode: 'watch', trouble }
       for (const { signature } of unknown) awaited.add(signature)
       if (unknown.length === 0) {
-        if (tables.length > 0) await tablesSeen(tables)
+        // Payouts do not wait for tables; the next start finds them again.
+        const isTold = tables.length === 0 || (await tablesSeen(tables))
         isOpen = await isComplete()
-        if (isOpen && newest !== undefined) await writeMark(db, newest)
+        if (isOpen && isTold && newest !== undefined) await writeMark(db, newest)
         return isOpen ? { mode: 'pay', trouble: undefined } : { mode: 'watch', trouble: NOTHING_YET }
       }
       const wait = `payouts wait: the chain has ${unknown.length} payout(s) that this database does not know; they are taken in`

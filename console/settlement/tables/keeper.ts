@@ -20,15 +20,17 @@ export interface TableKeeper {
   /** What a payout can go through now. */
   usable(): Promise<readonly LookupTable[]>
   /** After a settlement was planned: lists what should be listed by the next one. `wallets`: all that have an account. */
-  consider(wallets: readonly string[]): Promise<void>
+  consider(wallets: readonly string[]): Promise<unknown>
   /** One step for each table that has something to do; `all`: also looks after those that seem to be done. */
-  tend(all: boolean): Promise<void>
-  /** Tables that the treasury's history names. */
-  takeIn(addresses: readonly string[]): Promise<void>
+  tend(all: boolean): Promise<unknown>
+  /** Tables that the treasury's history names; false when the chain did not tell of them. */
+  takeIn(addresses: readonly string[]): Promise<boolean>
 }
 
 /** A node that answers all but this must not hold up payouts; one that answers nothing is asked again anyway. */
 const TRIES = 3
+
+const TAKEN_AT_ONCE = 100
 
 const isGrowing = ({ state }: ShelfTable): boolean => state === 'growing'
 /** What nothing was done for in a while is looked after with the rest, once an hour. */
@@ -92,12 +94,14 @@ export function createTableKeeper({ terms, ...options }: KeeperOptions): TableKe
   let unanswered = 0
 
   /** What the chain does not answer is left for the next time. */
-  const unlessUnanswered = async (work: () => Promise<void>): Promise<void> => {
+  const unlessUnanswered = async (work: () => Promise<void>): Promise<boolean> => {
     try {
       await work()
+      return true
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
       log.warn({ err: error }, 'lookup tables could not be seen to')
+      return false
     }
   }
   const leaveAll = async (): Promise<void> => {
@@ -131,13 +135,21 @@ export function createTableKeeper({ terms, ...options }: KeeperOptions): TableKe
       }),
     tend: (all) =>
       unlessUnanswered(async () => {
+        const recent = db
+          .selectFrom('lookup_tables')
+          .select('id')
+          .where('updated_at', '>', now() - BUSY_MS)
+        if (!all && !(await recent.limit(1).executeTakeFirst())) return
         if (terms === undefined) await leaveAll()
         else if (all) await review(parts, capacities(), terms)
         const work = (await readShelf(db)).filter((table) => all || isBusy(table, now()))
         if (work.length > 0) await step(parts, work)
       }),
-    async takeIn(addresses) {
-      await takeInStrange(parts, addresses)
-    },
+    // By portions: anybody may write as many such memos as he pays for.
+    takeIn: (addresses) =>
+      unlessUnanswered(async () => {
+        for (let at = 0; at < addresses.length; at += TAKEN_AT_ONCE)
+          await takeInStrange(parts, addresses.slice(at, at + TAKEN_AT_ONCE))
+      }),
   }
 }
