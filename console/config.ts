@@ -46,6 +46,8 @@ const Settings = z
     accountFeeUnits: z.coerce.bigint('must be a whole number of base units').nonnegative().default(0n),
     /** The account that keeps a batch from being paid twice is given up so long after it is final. */
     markerDays: Whole(1, 3_650).default(30),
+    /** Payouts go through address lookup tables where these save more than they cost. */
+    lookupTables: Switch.default(true),
     /** Smaller deposits wait until their sum reaches it. */
     minimumDepositUnits: z.coerce.bigint('must be a whole number of base units').positive().default(10_000n),
     feeBps: Whole(0, 5_000).default(500),
@@ -89,6 +91,7 @@ export const SETTING_NAMES = {
   minimumPayoutUnits: ['', 'BRAMBLE_MINIMUM_PAYOUT_UNITS'],
   accountFeeUnits: ['', 'BRAMBLE_ACCOUNT_FEE_UNITS'],
   markerDays: ['', 'BRAMBLE_MARKER_DAYS'],
+  lookupTables: ['--no-lookup-tables', 'BRAMBLE_LOOKUP_TABLES'],
   minimumDepositUnits: ['', 'BRAMBLE_MINIMUM_DEPOSIT_UNITS'],
   feeBps: ['', 'BRAMBLE_FEE_BPS'],
   royaltyBps: ['', 'BRAMBLE_ROYALTY_BPS'],

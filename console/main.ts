@@ -54,6 +54,7 @@ const chain = {
   'fee-payer-key': { type: 'string', description: 'Solana CLI key file that pays fees and rents (the treasury)' },
   mint: { type: 'string', description: 'Mint address of the token that is paid' },
   'token-symbol': { type: 'string', description: 'What amounts of it are called (BRMB)' },
+  'lookup-tables': { type: 'boolean', default: true, negativeDescription: 'Payouts without address lookup tables' },
 } satisfies ArgsDef
 
 const camel = (name: string): string => name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
@@ -70,7 +71,7 @@ function configOf(args: Readonly<Record<string, unknown>>, defs: ArgsDef, comman
   const flags: Record<string, string> = {}
   for (const [name, value] of Object.entries(args)) if (name in defs) flags[camel(name)] = String(value)
   // On by default, so only its absence says anything; the environment may still say it.
-  if (flags['demo'] === 'true') delete flags['demo']
+  for (const name of ['demo', 'lookupTables']) if (flags[name] === 'true') delete flags[name]
   const read = readConfig(process.env, flags as Flags, command, packageRoot)
   const faults = [...unknown.map((name) => `--${name}: there is no such option`), ...(read.ok ? [] : read.faults)]
   if (read.ok && faults.length === 0) return read.config

@@ -14,6 +14,8 @@ export const TransactionView = z.object({
   instructions: z.array(
     z.object({ program: z.string(), name: z.string(), text: z.string().optional(), accounts: z.array(z.string()) }),
   ),
+  /** Lookup tables that it took accounts from, and how many; instructions name these by their own addresses. */
+  tables: z.array(z.object({ address: z.string(), accounts: z.int() })),
   /** What each token account gained or lost. */
   changes: z.array(z.object({ account: z.string(), owner: z.string(), mint: z.string(), units: Units })),
   logs: z.array(z.string()),

@@ -1,7 +1,7 @@
 // /api/requesters: who may ask the pool for work, where they pay in, and what came.
 import { createRoute, z } from '@hono/zod-openapi'
 import { createRouter, json, no, type Refused, refusals, refuse } from './answers.ts'
-import { Units } from './shapes.ts'
+import { PayoutView, Units } from './shapes.ts'
 
 const Id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -')
 const At = z.iso.datetime()
@@ -52,6 +52,17 @@ export type RequesterDetail = z.infer<typeof RequesterDetail>
 
 const NewRequester = z.object({ id: Id, name: z.string().min(1).max(120).optional(), owner: Id.optional() })
 const Key = z.object({ id: z.string(), key: z.string().describe('Shown this once.') })
+const Withdrawal = z.object({
+  units: Amount,
+  requestId: Id.describe(
+    'A name of your choice for this withdrawal. Asked again under the same name, it is not paid again.',
+  ),
+})
+export const Withdrawn = z.object({
+  batch: z.string(),
+  state: PayoutView.shape.state.describe('Failed: it is in the budget again.'),
+})
+export type Withdrawn = z.infer<typeof Withdrawn>
 const Terms = z.object({ account: z.string().min(32).max(44), below: Amount, draw: Amount })
 
 export interface RequesterDesk {
@@ -61,7 +72,7 @@ export interface RequesterDesk {
   renewKey(id: string): Promise<z.infer<typeof Key> | Refused>
   /** The requester with its deposit address, made now where there was none. */
   openDeposit(id: string): Promise<RequesterView | Refused>
-  withdraw(id: string, units: bigint): Promise<{ batch: string } | Refused>
+  withdraw(id: string, request: { units: bigint; requestId: string }): Promise<Withdrawn | Refused>
   setAllowance(id: string, terms: { account: string; below: bigint; draw: bigint }): Promise<RequesterView | Refused>
   dropAllowance(id: string): Promise<void>
 }
@@ -101,9 +112,9 @@ const deposit = createRoute({
 const withdraw = createRoute({
   method: 'post',
   path: '/{id}/withdraw',
-  request: { params, ...body(z.object({ units: Amount })) },
+  request: { params, ...body(Withdrawal) },
   responses: {
-    200: json(z.object({ batch: z.string() }), 'The payout batch that carries it.'),
+    200: json(Withdrawn, 'The payout batch that carries it: the same one however often it is asked for.'),
     ...refusals(400, 401, 403, 404, 409),
   },
 })
@@ -141,7 +152,8 @@ export const requesterRoutes = (desk: RequesterDesk) =>
       return 'refused' in made ? no(c, made) : c.json(made, 200)
     })
     .openapi(withdraw, async (c) => {
-      const made = await desk.withdraw(c.req.valid('param').id, BigInt(c.req.valid('json').units))
+      const { units, requestId } = c.req.valid('json')
+      const made = await desk.withdraw(c.req.valid('param').id, { units: BigInt(units), requestId })
       return 'refused' in made ? no(c, made) : c.json(made, 200)
     })
     .openapi(setAllowance, async (c) => {

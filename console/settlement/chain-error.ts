@@ -10,6 +10,8 @@ export type ChainErrorCode =
   /** A token account that cannot be drawn from. */
   | 'bad-account'
   | 'bad-key-file'
+  /** A transaction through a lookup table does not say what it should. */
+  | 'bad-table'
   /** Asked for something that only the local chain may do (airdrop, making a mint). */
   | 'not-local'
   /** The local chain cannot run here: no native part for this platform. */

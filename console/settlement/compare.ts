@@ -7,7 +7,7 @@ import type { PayoutState } from '../store/states.ts'
 import { adopt } from './adopt.ts'
 import type { WriterLease } from './lease.ts'
 import { historyOf } from './look.ts'
-import { batchOfMemo } from './memo.ts'
+import { batchOfMemo, tableOfMemo } from './memo.ts'
 import type { ChainTransfer, HistoryEntry, PayoutChain } from './payer.ts'
 import type { Mode } from './round.ts'
 
@@ -20,6 +20,8 @@ export interface GateOptions {
   readonly moved: (batch: string, state: PayoutState) => void
   /** Whether this signature stands in the database. */
   readonly isKnown: (signature: string) => Promise<boolean>
+  /** Lookup tables that the treasury's history names; false when they must be told again. */
+  readonly tablesSeen: (addresses: readonly string[]) => Promise<boolean>
   /**
    * Blocks to wait after a start, so that all that a lost database had sent has landed or expired; 0 for a chain that
    * executes at once what it is given.
@@ -44,6 +46,8 @@ interface Differences {
   readonly unknown: readonly ChainTransfer[]
   /** The newest final transaction of the chain. */
   readonly newest: string | undefined
+  /** Addresses of lookup tables that were made meanwhile. */
+  readonly tables: readonly string[]
   /** Why they cannot be told yet. */
   readonly trouble: string | undefined
 }
@@ -83,6 +87,7 @@ const writeMark = (db: Kysely<Database>, signature: string) =>
 
 interface Entries {
   readonly unknown: readonly HistoryEntry[]
+  readonly tables: readonly string[]
   readonly newest: string | undefined
 }
 
@@ -93,39 +98,42 @@ interface Entries {
  */
 async function unknownEntries(db: Kysely<Database>, chain: Chain, slot: number): Promise<Entries | string> {
   const unknown: HistoryEntry[] = []
+  const tables: string[] = []
   const mark = await readMark(db)
   let newest: string | undefined
   for await (const page of historyOf(chain, chain.treasury, slot)) {
     const states = await statesOf(db, page)
     for (const entry of page) {
       if (entry.isFinal) newest ??= entry.signature
-      if (entry.signature === mark) return { unknown, newest }
+      if (entry.signature === mark) return { unknown, tables, newest }
       if (entry.hasFailed) continue
+      const table = entry.memo === undefined ? undefined : tableOfMemo(entry.memo)
+      if (table !== undefined) tables.push(table)
       const state = states.get(entry.signature)
       if (state === 'failed' && entry.isFinal)
         return `payouts stop: the chain paid ${entry.signature}, which failed here; run bramble rewards reconcile`
       if (state === undefined && entry.memo !== undefined && batchOfMemo(entry.memo) !== undefined) unknown.push(entry)
     }
   }
-  return { unknown, newest }
+  return { unknown, tables, newest }
 }
 
 async function differences(db: Kysely<Database>, chain: Chain, slot: number): Promise<Differences> {
   const entries = await unknownEntries(db, chain, slot)
-  if (typeof entries === 'string') return { unknown: [], newest: undefined, trouble: entries }
-  const { newest } = entries
+  if (typeof entries === 'string') return { unknown: [], newest: undefined, tables: [], trouble: entries }
+  const { newest, tables } = entries
   const unknown: ChainTransfer[] = []
   for (const { signature, isFinal } of entries.unknown.toReversed()) {
     const found = isFinal ? await chain.transfer(signature) : undefined
-    if (found === undefined) return { unknown: [], newest, trouble: NOTHING_YET }
+    if (found === undefined) return { unknown: [], newest, tables, trouble: NOTHING_YET }
     // Anybody may write such a memo and name the treasury; only what it signed is a payout.
     if (found.isOurs) unknown.push(found)
   }
-  return { unknown, newest, trouble: undefined }
+  return { unknown, newest, tables, trouble: undefined }
 }
 
 export function createGate(options: GateOptions): Gate {
-  const { db, chain, lease, now, log, moved, isKnown, quietBlocks } = options
+  const { db, chain, lease, now, log, moved, isKnown, tablesSeen, quietBlocks } = options
   const awaited = new Set<string>()
   let isOpen = false
   let firstHeight: number | undefined
@@ -172,12 +180,14 @@ export function createGate(options: GateOptions): Gate {
       firstHeight ??= height
       if (height < firstHeight + quietBlocks)
         return { mode: 'watch', trouble: 'payouts wait: what an earlier console may have sent is given time to land' }
-      const { unknown, newest, trouble } = await differences(db, chain, slot)
+      const { unknown, newest, tables, trouble } = await differences(db, chain, slot)
       if (trouble !== undefined) return { mode: 'watch', trouble }
       for (const { signature } of unknown) awaited.add(signature)
       if (unknown.length === 0) {
+        // Payouts do not wait for tables; the next start finds them again.
+        const isTold = tables.length === 0 || (await tablesSeen(tables))
         isOpen = await isComplete()
-        if (isOpen && newest !== undefined) await writeMark(db, newest)
+        if (isOpen && isTold && newest !== undefined) await writeMark(db, newest)
         return isOpen ? { mode: 'pay', trouble: undefined } : { mode: 'watch', trouble: NOTHING_YET }
       }
       const wait = `payouts wait: the chain has ${unknown.length} payout(s) that this database does not know; they are taken in`

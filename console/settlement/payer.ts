@@ -1,4 +1,5 @@
 // What the payout engine asks of a chain, and the words it speaks with it. solana-payer.ts answers; tests put faults between.
+import type { LookupTable, TableChain } from './tables/table-chain.ts'
 
 export interface SignedPayout {
   /** Base58. */
@@ -58,6 +59,8 @@ export type Rehearsal =
   | { readonly outcome: 'fault'; readonly reason: string }
   /** Refused for something that lies outside the batch. */
   | { readonly outcome: 'refused'; readonly reason: string }
+  /** Its lookup tables cannot be used. */
+  | { readonly outcome: 'no-table'; readonly reason: string }
 
 /** One entry of the treasury's history. */
 export interface HistoryEntry {
@@ -84,7 +87,10 @@ export interface ChainTransfer {
   readonly received: readonly Share[]
 }
 
-export interface PayoutChain {
+/** In what form a payment is sent: version 0 through these tables, or a legacy transaction where there are none. */
+export type Through = readonly LookupTable[]
+
+export interface PayoutChain extends TableChain {
   /** Address of the treasury: it owns the tokens. */
   readonly treasury: string
   /** Pays fees and rents; the treasury, unless another key was named. */
@@ -94,7 +100,7 @@ export interface PayoutChain {
   /** Address of the account that a batch's transaction makes first, and that can be made once only. */
   markerOf(batch: string): string
   /** Bytes of the signed transaction; `without` as in Funds. At most MAX_TRANSACTION_BYTES can be sent. */
-  sizeOf(payment: Payment, without: ReadonlySet<string>): number
+  sizeOf(payment: Payment, without: ReadonlySet<string>, through?: Through): number
   finalized(): Promise<{ readonly slot: number; readonly height: number }>
   /** With search of the whole history. `slot` is how far the answering node had seen. */
   statuses(signatures: readonly string[]): Promise<{
@@ -112,9 +118,9 @@ export interface PayoutChain {
   transfer(signature: string): Promise<ChainTransfer | undefined>
   lifetime(): Promise<Lifetime>
   /** On the state of a node that has seen `minSlot`. */
-  rehearse(payment: Payment, without: ReadonlySet<string>, minSlot: number): Promise<Rehearsal>
-  /** Builds and signs; reaches for no network. */
-  sign(payment: Payment, without: ReadonlySet<string>, lifetime: Lifetime): SignedPayout
+  rehearse(payment: Payment, without: ReadonlySet<string>, minSlot: number, through?: Through): Promise<Rehearsal>
+  /** Builds and signs; reaches for no network. Throws ChainError `bad-table` rather than sign what was not meant. */
+  sign(payment: Payment, without: ReadonlySet<string>, lifetime: Lifetime, through?: Through): SignedPayout
   /** One try. Whatever it answers, the transaction may still land until its blockhash has expired. */
   send(wire: Uint8Array): Promise<void>
   funds(wallets: readonly string[]): Promise<Funds>
@@ -122,5 +128,5 @@ export interface PayoutChain {
   reclaim(batches: readonly string[]): Promise<void>
 }
 
-/** IPv6 minimum MTU minus headers: the largest legacy transaction. */
+/** IPv6 minimum MTU minus headers: the largest transaction, legacy or version 0. */
 export const MAX_TRANSACTION_BYTES = 1_232

@@ -15,12 +15,16 @@ import type { PayoutChain } from './payer.ts'
 import { type Payable, type PlanSettings, payables, planPayouts, planWithdrawal, type Withdrawal } from './plan.ts'
 import { reclaimMarkers } from './reclaim.ts'
 import { createRound } from './round.ts'
+import { createTableKeeper, type TableKeeper } from './tables/keeper.ts'
+import type { TableTerms } from './tables/worth.ts'
 
 export interface PayoutSettings extends PlanSettings {
   /** Markers stand so long after their batch is final. */
   readonly keepMarkersMs: number
   /** Blocks to wait after a start before anything is signed or sent (compare.ts). */
   readonly quietBlocks: number
+  /** When a lookup table pays; absent: payouts go without. */
+  readonly tables?: TableTerms
 }
 
 export interface PayoutOptions {
@@ -61,7 +65,9 @@ export interface Payouts {
   planWithdrawal(trx: Kysely<Database>, withdrawal: Withdrawal): Promise<string>
   /** One round over all open batches. False when the chain did not answer. */
   turn(): Promise<boolean>
-  /** Takes the rent of old markers back. */
+  /** Sees to lookup tables that are being made, filled or given up. */
+  tend(): Promise<void>
+  /** Takes the rent of old markers back, and that of lookup tables that no longer pay. */
   tidy(): Promise<void>
   /** Turns until aborted, then gives the writer's lease back. */
   run(signal: AbortSignal): Promise<void>
@@ -92,18 +98,30 @@ function createQueue() {
 
 /** Which wallets lack an account is asked before the transaction; those named meanwhile are taken to lack it. */
 const createPlanner =
-  ({ db, chain, now, log, settings, moved }: PayoutOptions) =>
-  async (epoch: number): Promise<Settled> => {
+  ({ db, chain, now, log, settings, moved }: PayoutOptions, tables: TableKeeper) =>
+  async ({ epoch, isPlain }: Wanted): Promise<Settled> => {
     const paid = (await payables(db, settings.minimumUnits)).filter(({ held }) => held === undefined)
     const wallets = paid.flatMap(({ wallet }) => wallet ?? [])
     const { without } = wallets.length > 0 ? await chain.funds(wallets) : { without: new Set<string>() }
     const withAccount = new Set(wallets).difference(without)
-    const planning = { epoch, now: now(), chain, withAccount, ...settings }
+    const through = isPlain ? [] : await tables.usable()
+    const planning = { epoch, now: now(), chain, withAccount, through, ...settings }
     const done = await db.transaction().execute((trx) => planPayouts(trx, planning))
     for (const id of done.planned) moved(id, 'planned')
     if (done.planned.length > 0) log.info({ batches: done.planned.length, payouts: done.payouts }, 'payouts planned')
+    await tables.consider([...withAccount])
     return done
   }
+
+/** Where nothing matured: what was payable before (a new wallet, a failed payout) is paid under the open epoch. */
+const epochToPay = (db: Kysely<Database>, at: number): Promise<number> =>
+  db.transaction().execute(async (trx) => (await closeEpoch(trx, at))?.epoch ?? (await openEpoch(trx, at)))
+
+interface Wanted {
+  readonly epoch: number
+  /** Without lookup tables: what was planned through one did not get on. */
+  readonly isPlain: boolean
+}
 
 export function createPayouts(options: PayoutOptions): Payouts {
   const { db, chain, now, log, settings } = options
@@ -111,26 +129,36 @@ export function createPayouts(options: PayoutOptions): Payouts {
   const lease = createWriterLease(options)
   const book = createPayoutBook({ ...options, lease })
   const known = isKnown(db)
-  const gate = createGate({ ...options, lease, isKnown: known, quietBlocks: settings.quietBlocks })
+  const tables = createTableKeeper({ ...options, lease, terms: settings.tables })
+  const gate = createGate({
+    ...options,
+    lease,
+    isKnown: known,
+    tablesSeen: tables.takeIn,
+    quietBlocks: settings.quietBlocks,
+  })
   const look = createLook({ chain, isKnown: known, awaits: gate.awaits })
-  const round = createRound({ ...options, book, look })
-  const plan = createPlanner(options)
+  const round = createRound({ ...options, book, look, usableTables: tables.usable })
+  const plan = createPlanner(options, tables)
   const queued = createQueue()
   let standing: PayoutStanding = { open: 0, trouble: undefined }
-  /** The epoch of a settlement that is still to be planned. */
-  let wanted: number | undefined
+  /** A settlement that is still to be planned. */
+  let wanted: Wanted | undefined
   let settled: Settled | undefined
 
   const work = async (): Promise<string | undefined> => {
     const before = await book.open()
     standing = { ...standing, open: before.length }
     const { mode, trouble } = await gate.pass(before.length)
-    const isDue = mode === 'pay' && wanted !== undefined
-    if (isDue) settled = await plan(wanted ?? 0)
-    if (isDue) wanted = undefined
-    const open = isDue ? await book.open() : before
+    const due = mode === 'pay' ? wanted : undefined
+    if (due) settled = await plan(due)
+    if (due) wanted = undefined
+    const open = due ? await book.open() : before
     standing = { ...standing, open: open.length }
-    return open.length === 0 ? trouble : ((await round(open, mode)) ?? trouble)
+    if (open.length === 0) return trouble
+    const done = await round(open, mode)
+    if (done.isOutgrown) wanted ??= { epoch: await epochToPay(db, now()), isPlain: true }
+    return done.trouble ?? trouble
   }
 
   const turnOnce = async (): Promise<boolean> => {
@@ -158,10 +186,7 @@ export function createPayouts(options: PayoutOptions): Payouts {
   return {
     settleNow: () =>
       queued(async () => {
-        wanted = await db.transaction().execute(async (trx) => {
-          // Nothing matured: what was payable before (a new wallet, a failed payout) is paid under the open epoch.
-          return (await closeEpoch(trx, now()))?.epoch ?? (await openEpoch(trx, now()))
-        })
+        wanted = { epoch: await epochToPay(db, now()), isPlain: false }
         settled = undefined
         await turnOnce()
         return settled ?? { planned: [], payouts: 0, held: [], waits: standing.trouble ?? ELSEWHERE }
@@ -173,6 +198,11 @@ export function createPayouts(options: PayoutOptions): Payouts {
         if (!gate.isOpen || !(await lease.hold())) return
         const reclaimed = await reclaimMarkers({ db, chain, now: now(), keepMs: settings.keepMarkersMs })
         if (reclaimed > 0) log.info({ markers: reclaimed }, 'rents of old markers are back')
+        await tables.tend(true)
+      }),
+    tend: () =>
+      queued(async () => {
+        if (gate.isOpen && (await lease.hold())) await tables.tend(false)
       }),
     async run(signal) {
       let failures = 0

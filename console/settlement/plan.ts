@@ -8,8 +8,9 @@ import type { Database } from '../store/schema.ts'
 import { allWallets } from '../wallets/wallets.ts'
 import { fill } from './fill.ts'
 import { memoOf } from './memo.ts'
-import { MAX_TRANSACTION_BYTES, type PayoutChain, type Share } from './payer.ts'
+import { MAX_TRANSACTION_BYTES, type PayoutChain, type Share, type Through } from './payer.ts'
 import { walletFault } from './solana.ts'
+import { createSelection } from './tables/table-chain.ts'
 
 export interface Payable {
   readonly payee: Payee
@@ -26,7 +27,7 @@ export interface PlanSettings {
   readonly accountFeeUnits: bigint
 }
 
-type Planner = Pick<PayoutChain, 'markerOf' | 'sizeOf'>
+type Planner = Pick<PayoutChain, 'markerOf' | 'sizeOf' | 'accountOf'>
 
 const heldBecause = (wallet: string | undefined, units: bigint, minimumUnits: bigint): string | undefined => {
   if (wallet === undefined) return 'no payout wallet is named'
@@ -67,6 +68,8 @@ export interface PlanOptions extends PlanSettings {
   readonly chain: Planner
   /** Wallets that have their token account; of any other it is assumed that it must be made. */
   readonly withAccount: ReadonlySet<string>
+  /** What payouts can go through now. A batch that needs none is sent without. */
+  readonly through: Through
 }
 
 /** Batches of all that may be paid, as full as a transaction can be. Answers their ids. */
@@ -74,7 +77,7 @@ export async function planPayouts(
   trx: Kysely<Database>,
   options: PlanOptions,
 ): Promise<{ planned: string[]; payouts: number; held: Payable[] }> {
-  const { withAccount, chain } = options
+  const { withAccount, chain, through } = options
   const all = (await payables(trx, options.minimumUnits)).map((one) => claimOf(one, options))
   const claims = all.flatMap(({ claim }) => (claim ? [claim] : []))
   const without = new Set(claims.map(({ wallet }) => wallet).filter((wallet) => !withAccount.has(wallet)))
@@ -82,12 +85,18 @@ export async function planPayouts(
   // Its number has more digits than any batch will have: what fits under this name fits under any.
   const id = `e${options.epoch}-${'9'.repeat(7)}`
   const common = { id, marker: chain.markerOf(id), memo: naming.memoOf(id) }
+  const tables = createSelection(through, chain.accountOf)
+  const holds = (lines: readonly Share[], by: Through): boolean =>
+    chain.sizeOf({ ...common, lines }, without, by) <= MAX_TRANSACTION_BYTES
   const fits = (lines: readonly Share[]): boolean =>
-    chain.sizeOf({ ...common, lines }, without) <= MAX_TRANSACTION_BYTES
+    holds(lines, []) || (through.length > 0 && holds(lines, tables.of(lines)))
+  // Those of one table together, so that few transactions need two; those of none behind them.
+  const placeOf = ({ wallet }: Claim): number => tables.placeOf(wallet) ?? through.length
+  const sorted = (some: readonly Claim[] = []) => some.toSorted((a, b) => placeOf(a) - placeOf(b))
   const suspects = await payeesOfFaulty(trx)
   const [alone, together] = [true, false].map((apart) => claims.filter(({ payee }) => suspects.has(payee) === apart))
   const planned: string[] = []
-  for (const lines of [...fill(together ?? [], fits), ...(alone ?? []).map((claim) => [claim])])
+  for (const lines of [...fill(sorted(together), fits), ...(alone ?? []).map((claim) => [claim])])
     planned.push(await planBatch(trx, lines, { ...options, ...naming }))
   const held = all.flatMap(({ payable }) => (payable.held === undefined ? [] : [payable]))
   return { planned, payouts: claims.length, held }

@@ -5,7 +5,7 @@ import { depositKey } from './deposits/deposit-keys.ts'
 import type { ChainKey } from './keys.ts'
 import type { Token } from './solana.ts'
 import { asked, associatedAddress, dataOf, instructionOf, lifetime, send, sign } from './solana-connection.ts'
-import { changesOf } from './solana-history.ts'
+import { changesOf, NEWEST_VERSION } from './solana-history.ts'
 import * as spl from './spl.ts'
 
 export interface DepositKeys {
@@ -44,7 +44,7 @@ export function createDepositChain(
       return found.map(({ signature, err }) => ({ signature, hasFailed: err !== null }))
     },
     async change(signature, account) {
-      const config = { commitment: 'finalized', maxSupportedTransactionVersion: 0 } as const
+      const config = { commitment: 'finalized', maxSupportedTransactionVersion: NEWEST_VERSION } as const
       const found = await asked('getTransaction', connection.getTransaction(signature, config))
       if (!found) return undefined
       const changed = changesOf(found, mint).find((one) => one.account === account)

@@ -1,7 +1,7 @@
 // What happened on the chain: the transactions of an address, and what one of them did with the token.
-import { type Connection, type Message, PublicKey, type VersionedTransactionResponse } from '@solana/web3.js'
+import { type Connection, PublicKey, type VersionedTransactionResponse } from '@solana/web3.js'
 import { decodeBase58 } from './base58.ts'
-import { memosIn } from './memo.ts'
+import { isOurMemo, memosIn } from './memo.ts'
 import type { ChainTransfer, HistoryEntry, Share } from './payer.ts'
 import { asked } from './solana-connection.ts'
 import { MEMO_PROGRAM } from './spl.ts'
@@ -28,11 +28,17 @@ export async function history(
   return all.map(({ signature, slot, memo, err, confirmationStatus }) => ({
     signature,
     slot,
-    memo: memo === null ? undefined : memosIn(memo).find((text) => text.startsWith('bramble:')),
+    memo: memo === null ? undefined : memosIn(memo).find(isOurMemo),
     isFinal: confirmationStatus === 'finalized',
     hasFailed: err !== null,
   }))
 }
+
+/**
+ * A node refuses to show a transaction that is newer than its reader says to know, and anybody may name our addresses in one:
+ * a deposit by a wallet of today comes as version 1.
+ */
+export const NEWEST_VERSION = 1
 
 interface Where {
   readonly authority: string
@@ -69,20 +75,25 @@ const memoIn = (message: VersionedTransactionResponse['transaction']['message'])
     .map(({ data }) => Buffer.from(data).toString())
     .find((text) => text.startsWith('bramble:'))
 
-/** The bytes that were sent: signatures, then the message. */
+/**
+ * The bytes that were sent: signatures, then the message. None for version 1, which the library reads and does not write, and
+ * which we never send.
+ */
 const wireOf = ({ signatures, message }: VersionedTransactionResponse['transaction']): Uint8Array =>
-  Buffer.concat([
-    Buffer.from([signatures.length]),
-    ...signatures.map((signature) => decodeBase58(signature) ?? new Uint8Array()),
-    (message as Message).serialize(),
-  ])
+  message.version === 1
+    ? new Uint8Array()
+    : Buffer.concat([
+        Buffer.from([signatures.length]),
+        ...signatures.map((signature) => decodeBase58(signature) ?? new Uint8Array()),
+        message.serialize(),
+      ])
 
 export async function transfer(
   connection: Connection,
   signature: string,
   { authority, from, mint }: Where,
 ): Promise<ChainTransfer | undefined> {
-  const config = { commitment: 'finalized', maxSupportedTransactionVersion: 0 } as const
+  const config = { commitment: 'finalized', maxSupportedTransactionVersion: NEWEST_VERSION } as const
   const found = await asked('getTransaction', connection.getTransaction(signature, config))
   if (!found) return undefined
   const { message } = found.transaction

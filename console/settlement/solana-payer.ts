@@ -11,7 +11,7 @@ import {
 } from '@solana/web3.js'
 import { ChainError } from './chain-error.ts'
 import { markerAddress, markerSeed } from './marker.ts'
-import type { Funds, Lifetime, Payment, PayoutChain, Rehearsal } from './payer.ts'
+import type { Funds, Lifetime, Payment, PayoutChain, Rehearsal, Through } from './payer.ts'
 import { transactionBytes } from './size.ts'
 import type { Token } from './solana.ts'
 import {
@@ -26,6 +26,7 @@ import {
   statuses,
 } from './solana-connection.ts'
 import { history, transfer } from './solana-history.ts'
+import { compiledV0, createTables, signV0 } from './solana-tables.ts'
 import * as spl from './spl.ts'
 
 const LAMPORTS_PER_SIGNATURE = 5_000n
@@ -102,6 +103,16 @@ function createBuilder({ treasury, feePayer }: PayerKeys, { mint, decimals }: To
 const compiled = (instructions: readonly spl.Instruction[], feePayer: PublicKey, life: Lifetime): Message =>
   new Transaction({ feePayer, ...life }).add(...instructions.map(instructionOf)).compileMessage()
 
+/** Not signed: for a try-out. */
+const unsigned = (
+  instructions: readonly spl.Instruction[],
+  feePayer: PublicKey,
+  through: Through,
+): VersionedTransaction =>
+  through.length > 0
+    ? compiledV0(instructions, feePayer, through, SOME_LIFETIME)
+    : new VersionedTransaction(compiled(instructions, feePayer, SOME_LIFETIME))
+
 const plainOf = ({ programId, keys, data }: TransactionInstruction): spl.Instruction => ({
   program: programId.toBase58(),
   accounts: keys.map(({ pubkey, isSigner: signer, isWritable: writable }) => {
@@ -118,6 +129,9 @@ const signersOf = ({ treasury, feePayer }: PayerKeys): Keypair[] =>
 function rehearsalOf(err: unknown, hasMarker: boolean): Rehearsal {
   if (err === null || err === undefined) return { outcome: 'good' }
   const reason = JSON.stringify(err)
+  // As agave's TransactionError names them: nothing was executed.
+  if (/^"(AddressLookupTableNotFound|InvalidAddressLookupTable\w+)"$/.test(reason))
+    return { outcome: 'no-table', reason }
   const index = Number(/^\{"InstructionError":\[(\d+),/.exec(reason)?.[1] ?? Number.NaN)
   if (spl.isMarkerError(reason)) return { outcome: 'taken' }
   return index >= (hasMarker ? 1 : 0) ? { outcome: 'fault', reason } : { outcome: 'refused', reason }
@@ -149,7 +163,9 @@ export function createPayer(connection: Connection, keys: PayerKeys, token: Toke
     feePayer: payer,
     feeLamports: LAMPORTS_PER_SIGNATURE * BigInt(signers.length),
     markerOf,
-    sizeOf: (payment, without) => transactionBytes(builder.pay(payment, without, 0n), payer),
+    accountOf: builder.accountOf,
+    ...createTables(connection, signers, keys.treasury),
+    sizeOf: (payment, without, through = []) => transactionBytes(builder.pay(payment, without, 0n), payer, through),
     async finalized() {
       const { absoluteSlot, blockHeight } = await asked('getEpochInfo', connection.getEpochInfo('finalized'))
       // Every node since 1.1 answers it; without it no payout may ever be called expired.
@@ -161,19 +177,23 @@ export function createPayer(connection: Connection, keys: PayerKeys, token: Toke
     history: (address, options) => history(connection, address, options),
     transfer: (signature) => transfer(connection, signature, { authority, from, mint: token.mint }),
     lifetime: () => lifetime(connection),
-    async rehearse(payment, without, minContextSlot) {
+    async rehearse(payment, without, minContextSlot, through = []) {
       markerRent ||= (await rents()).marker
-      const message = compiled(builder.pay(payment, without, markerRent), feePayer.publicKey, SOME_LIFETIME)
+      const instructions = builder.pay(payment, without, markerRent)
       const config = {
         sigVerify: false,
         replaceRecentBlockhash: true,
         commitment: 'confirmed',
         minContextSlot,
       } as const
-      const call = connection.simulateTransaction(new VersionedTransaction(message), config)
+      const call = connection.simulateTransaction(unsigned(instructions, feePayer.publicKey, through), config)
       return rehearsalOf((await asked('simulateTransaction', call)).value.err, payment.marker !== null)
     },
-    sign: (payment, without, life) => sign(builder.pay(payment, without, markerRent).map(instructionOf), signers, life),
+    sign(payment, without, life, through = []) {
+      const instructions = builder.pay(payment, without, markerRent)
+      if (through.length === 0) return sign(instructions.map(instructionOf), signers, life)
+      return signV0(compiledV0(instructions, feePayer.publicKey, through, life), signers, life)
+    },
     send: async (wire) => {
       await send(connection, wire)
     },

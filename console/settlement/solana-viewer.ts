@@ -1,7 +1,7 @@
 // A transaction in words a person can read: which programs were called for what, who got how many tokens, what it cost.
 import type { Connection, VersionedTransactionResponse } from '@solana/web3.js'
 import { asked } from './solana-connection.ts'
-import { changesOf } from './solana-history.ts'
+import { changesOf, NEWEST_VERSION } from './solana-history.ts'
 import * as spl from './spl.ts'
 
 export interface ReadInstruction {
@@ -22,6 +22,8 @@ export interface ReadTransaction {
   readonly error?: string
   readonly signers: readonly string[]
   readonly instructions: readonly ReadInstruction[]
+  /** Lookup tables that it took accounts from, and how many; the accounts stand in the instructions by their own addresses. */
+  readonly tables: readonly { readonly address: string; readonly accounts: number }[]
   /** By token account; base units. */
   readonly changes: readonly {
     readonly account: string
@@ -62,6 +64,11 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     name: 'Associated Token',
     tagBytes: 1,
     tags: { 0: 'Create', 1: 'CreateIdempotent' },
+  },
+  AddressLookupTab1e1111111111111111111111111: {
+    name: 'Lookup Table',
+    tagBytes: 4,
+    tags: { 0: 'Create', 2: 'Extend', 3: 'Deactivate', 4: 'Close' },
   },
   [spl.MEMO_PROGRAM]: { name: 'Memo', tagBytes: 0, tags: {} },
   ComputeBudget111111111111111111111111111111: {
@@ -105,7 +112,8 @@ const mintsIn = ({ meta }: VersionedTransactionResponse): string[] => [
 
 /** Undefined while the answering node does not know it. */
 export async function readTransaction(connection: Connection, signature: string): Promise<ReadTransaction | undefined> {
-  const call = connection.getTransaction(signature, { commitment: 'confirmed', maxSupportedTransactionVersion: 0 })
+  const config = { commitment: 'confirmed', maxSupportedTransactionVersion: NEWEST_VERSION } as const
+  const call = connection.getTransaction(signature, config)
   const found = await asked('getTransaction', call)
   if (!found) return undefined
   const { header } = found.transaction.message
@@ -117,6 +125,10 @@ export async function readTransaction(connection: Connection, signature: string)
     ...(found.meta?.err && { error: JSON.stringify(found.meta.err) }),
     signers: keysOf(found).slice(0, header.numRequiredSignatures),
     instructions: instructionsOf(found),
+    tables: found.transaction.message.addressTableLookups.map(({ accountKey, writableIndexes, readonlyIndexes }) => ({
+      address: accountKey.toBase58(),
+      accounts: writableIndexes.length + readonlyIndexes.length,
+    })),
     changes: mintsIn(found).flatMap((mint) =>
       changesOf(found, mint)
         .filter(({ change }) => change !== 0n)

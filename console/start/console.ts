@@ -102,6 +102,7 @@ export async function startConsole(start: ConsoleStart, surroundings: Surroundin
       { name: 'credential', everyMs: RENEW_EVERY_MS, firstMs: RENEW_EVERY_MS, turn: credential.renew },
       { name: 'wallets', everyMs: 60_000, turn: async () => void (await house.money.funding.registration.applyDue()) },
       { name: 'allowances', everyMs: 10_000, turn: house.money.funding.allowances.turn },
+      { name: 'lookup tables', everyMs: 5_000, turn: house.money.payouts.tend },
       { name: 'markers', everyMs: TIDY_EVERY_MS, firstMs: TIDY_EVERY_MS, turn: house.money.payouts.tidy },
     ],
     house,

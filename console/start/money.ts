@@ -15,6 +15,7 @@ import { createPayouts, type Payouts, type Settled } from '../settlement/payouts
 import type { Reconciliation } from '../settlement/reconcile.ts'
 import { createSolana, type Solana } from '../settlement/solana.ts'
 import type { ReadTransaction } from '../settlement/solana-viewer.ts'
+import { TERMS } from '../settlement/tables/worth.ts'
 import { openTreasury } from '../settlement/treasury.ts'
 import type { Store } from '../store/open.ts'
 import { dialable } from './addresses.ts'
@@ -115,6 +116,7 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
       accountFeeUnits: config.accountFeeUnits,
       keepMarkersMs: config.markerDays * DAY_MS,
       quietBlocks: config.cluster === 'local' ? 0 : QUIET_BLOCKS,
+      ...(config.lookupTables && { tables: TERMS }),
     },
   })
   return {
@@ -151,6 +153,7 @@ const viewOf = (read: ReadTransaction | undefined): TransactionView | undefined 
     ...(read.error !== undefined && { error: read.error }),
     signers: [...read.signers],
     instructions: read.instructions.map(({ accounts, ...rest }) => ({ ...rest, accounts: [...accounts] })),
+    tables: read.tables.map((table) => ({ ...table })),
     changes: read.changes.map(({ units, ...rest }) => ({ ...rest, units: String(units) })),
     logs: [...read.logs],
   }

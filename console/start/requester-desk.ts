@@ -10,6 +10,7 @@ import type { DepositView, RequesterDesk, RequesterView } from '../routes/reques
 import { ChainError } from '../settlement/chain-error.ts'
 import type { Deposit } from '../settlement/deposits.ts'
 import type { Payouts } from '../settlement/payouts.ts'
+import { withdrawOnce } from '../settlement/withdrawals.ts'
 import type { Store } from '../store/open.ts'
 import type { Database } from '../store/schema.ts'
 import { type WalletChange, WalletError } from '../wallets/registration.ts'
@@ -139,16 +140,19 @@ export function createRequesterDesk(options: FundingDeskOptions): RequesterDesk 
     setAllowance: (id, { account, below, draw }) =>
       withRequester(id, () => funding.allowances.set(id, { account, belowUnits: below, drawUnits: draw })),
     dropAllowance: funding.allowances.drop,
-    withdraw: (id, units) =>
+    withdraw: (id, { units, requestId }) =>
       answered(async () => {
         const wallet = await walletOf(db, requesterPayee(id))
         if (wallet === undefined)
           return no('no-wallet', `${requesterPayee(id)} has no wallet: register the one to withdraw to first.`, 409)
-        const batch = await db
+        const wanted = { requester: id, units, wallet, requestId }
+        const done = await db
           .transaction()
-          .execute((trx) => payouts.planWithdrawal(trx, { requester: id, units, wallet }))
+          .execute((trx) => withdrawOnce(trx, wanted, payouts.planWithdrawal, options.now()))
+        if ('takenFor' in done)
+          return no('taken', `${requestId} names a withdrawal of ${done.takenFor} base units already.`, 409)
         moved()
-        return { batch }
+        return done
       }),
   }
 }

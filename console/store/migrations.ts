@@ -239,4 +239,25 @@ CREATE TABLE software_events (
   id INTEGER PRIMARY KEY, rollout_id INTEGER NOT NULL REFERENCES software_rollouts(id), at INTEGER NOT NULL, what TEXT NOT NULL
 ) STRICT;
 `,
+  `
+-- Address lookup tables: which the treasury has made, or will, and what stands in them at which index.
+CREATE TABLE lookup_tables (
+  id INTEGER PRIMARY KEY, address TEXT UNIQUE,
+  state TEXT NOT NULL CHECK (state IN (${quoted(['growing', 'leaving', 'closed'])})),
+  seen INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0, sent_until INTEGER NOT NULL DEFAULT 0,
+  why TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE lookup_accounts (
+  table_id INTEGER NOT NULL REFERENCES lookup_tables(id), idx INTEGER NOT NULL CHECK (idx BETWEEN 0 AND 255),
+  wallet TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (table_id, idx)
+) STRICT;
+
+-- What a requester asked for under a name of its own is done once, however often it asks.
+CREATE TABLE withdrawals (
+  requester_id TEXT NOT NULL REFERENCES requesters(id), request_id TEXT NOT NULL,
+  batch_id TEXT NOT NULL REFERENCES payout_batches(id),
+  amount_units INTEGER NOT NULL CHECK (amount_units > 0), at INTEGER NOT NULL,
+  PRIMARY KEY (requester_id, request_id)
+) STRICT;
+`,
 ]

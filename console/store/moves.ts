@@ -2,7 +2,7 @@
 // store/states.ts does not allow does not compile.
 import type { Kysely, UpdateObject } from 'kysely'
 import type { Database } from './schema.ts'
-import type { PAYOUT_MOVES, RECEIPT_MOVES, ROLLOUT_MOVES, TASK_MOVES } from './states.ts'
+import type { PAYOUT_MOVES, RECEIPT_MOVES, ROLLOUT_MOVES, TABLE_MOVES, TASK_MOVES } from './states.ts'
 
 type Patch<T extends keyof Database> = Omit<UpdateObject<Database, T, T>, 'id' | 'state'>
 
@@ -66,6 +66,22 @@ export async function moveRollout<F extends keyof typeof ROLLOUT_MOVES>(
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('software_rollouts')
+    .set({ ...patch, state: to })
+    .where('id', '=', id)
+    .where('state', '=', from)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+export async function moveTable<F extends keyof typeof TABLE_MOVES>(
+  db: Kysely<Database>,
+  id: number,
+  from: F,
+  to: (typeof TABLE_MOVES)[F][number],
+  patch: Patch<'lookup_tables'>,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('lookup_tables')
     .set({ ...patch, state: to })
     .where('id', '=', id)
     .where('state', '=', from)

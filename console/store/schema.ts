@@ -1,7 +1,7 @@
 // The console's tables as Kysely sees them. Columns ending in `_units` are money in integer base units and arrive as
 // bigint; every other integer arrives as number (store/integers.ts). Times are epoch milliseconds.
 import type { Generated } from 'kysely'
-import type { PayoutState, ReceiptState, RolloutState, TaskState, TryState } from './states.ts'
+import type { PayoutState, ReceiptState, RolloutState, TableState, TaskState, TryState } from './states.ts'
 
 export interface Database {
   meta: { key: string; value: string }
@@ -174,6 +174,31 @@ export interface Database {
     last_valid_block_height: number
     signed_at: number
   }
+  /** Address lookup tables of the treasury (settlement/tables): what the chain says of them counts, not these rows alone. */
+  lookup_tables: {
+    id: Generated<number>
+    /** Null until its first transaction is signed. */
+    address: string | null
+    state: TableState
+    /** Of its accounts, how many were seen on the chain, and how many there will be once what was sent has landed. */
+    seen: number
+    sent: number
+    /** Block height up to which what was sent last can land. */
+    sent_until: number
+    /** Why it was given up. */
+    why: string | null
+    created_at: number
+    updated_at: number
+  }
+  /** What a requester named when it asked; the same name is the same withdrawal. */
+  withdrawals: {
+    requester_id: string
+    request_id: string
+    batch_id: string
+    amount_units: bigint
+    at: number
+  }
+  lookup_accounts: { table_id: number; idx: number; wallet: string; account: string }
   wallets: { payee: string; address: string; since: number; proof: string }
   wallet_changes: {
     id: Generated<number>

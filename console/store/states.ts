@@ -44,3 +44,11 @@ export type RolloutState = keyof typeof ROLLOUT_MOVES
 /** How far one board is with it. `refused`: for a reason of the board's own; `failed`: it went back, or was not heard of again. */
 export const TRY_STATES = ['downloading', 'switching', 'trial', 'confirmed', 'refused', 'failed'] as const
 export type TryState = (typeof TRY_STATES)[number]
+
+/** Of a lookup table: what is given up may still lie on the chain. */
+export const TABLE_MOVES = {
+  growing: ['leaving', 'closed'],
+  leaving: ['closed'],
+  closed: [],
+} as const satisfies Record<string, readonly string[]>
+export type TableState = keyof typeof TABLE_MOVES

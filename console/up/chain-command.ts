@@ -89,6 +89,10 @@ const tx = command(
     return [
       `${body.error === undefined ? 'went through' : `failed: ${body.error}`} in slot ${body.slot}${body.at ? ` at ${body.at}` : ''}, ${body.feeLamports} lamports fee`,
       ...body.instructions.map(({ name, text }) => `  ${name}${text === undefined ? '' : `  ${text}`}`),
+      ...body.tables.map(
+        ({ address: table, accounts }) =>
+          `  ${accounts} account${accounts === 1 ? '' : 's'} from lookup table ${table}`,
+      ),
       ...body.changes.map(
         ({ owner, units, mint: of }) => `  ${owner}  ${units.startsWith('-') ? '' : '+'}${units} base units of ${of}`,
       ),

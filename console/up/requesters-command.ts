@@ -1,6 +1,7 @@
 // `bramble requesters …`: who may ask the pool for work, and the money they pay in and take out.
+import { randomUUID } from 'node:crypto'
 import { defineCommand } from 'citty'
-import type { DepositView, RequesterDetail, RequesterView } from '../routes/requesters.ts'
+import type { DepositView, RequesterDetail, RequesterView, Withdrawn } from '../routes/requesters.ts'
 import { apiOf, command, toConsole } from './command.ts'
 import { ConsoleFault } from './console-api.ts'
 import { type TokenUnit, tokens, tokenUnit, unitsOf } from './token-amounts.ts'
@@ -95,16 +96,24 @@ const withdraw = command(
     ...toConsole,
     id,
     tokens: { type: 'positional', required: true, description: 'Amount in tokens, e.g. 12.5' },
+    'request-id': { type: 'string', description: 'Name of this withdrawal, to ask for the same one again' },
   } as const,
-  async ({ id: requester, tokens: amount, ...at }) => {
+  async ({ id: requester, tokens: amount, 'request-id': named, ...at }) => {
     const api = await apiOf(at)
     const units = unitsOf(amount, await tokenUnit(api))
     if (units === undefined) throw new ConsoleFault('unreadable', `${amount} is not an amount of tokens`)
-    const { body } = await api.ask<{ batch: string }>(pathOf(requester, '/withdraw'), {
-      method: 'POST',
-      json: { units: String(units) },
+    const requestId = named ?? randomUUID()
+    const asked = { method: 'POST', json: { units: String(units), requestId } } as const
+    const { body } = await api.ask<Withdrawn>(pathOf(requester, '/withdraw'), asked).catch((error: unknown) => {
+      if (!(error instanceof ConsoleFault) || error.code === 'refused') throw error
+      const again = `whether it was withdrawn is not known: ask again with --request-id ${requestId}`
+      throw new ConsoleFault(error.code, `${error.message}; ${again}`, error)
     })
-    return `On its way in payout batch ${body.batch}.`
+    if (body.state === 'failed')
+      return `Payout batch ${body.batch} failed and the money is in the budget again: ask under another --request-id.`
+    return body.state === 'finalized'
+      ? `Paid out in payout batch ${body.batch}.`
+      : `On its way in payout batch ${body.batch}.`
   },
 )
 

@@ -1,28 +1,15 @@
 // What a payout costs, from real transactions: built by the payout room, signed, and executed on the local chain.
-import {
-  AddressLookupTableAccount,
-  AddressLookupTableProgram,
-  Keypair,
-  PublicKey,
-  SystemProgram,
-  TransactionMessage,
-  VersionedTransaction,
-} from '@solana/web3.js'
+import { Keypair } from '@solana/web3.js'
 import { encodeBase58 } from '../../console/settlement/base58.ts'
 import { fill } from '../../console/settlement/fill.ts'
 import { publicKeyOf } from '../../console/settlement/keys.ts'
-import { markerSeed } from '../../console/settlement/marker.ts'
 import { memoOf } from '../../console/settlement/memo.ts'
 import { MAX_TRANSACTION_BYTES, type Payment } from '../../console/settlement/payer.ts'
 import type { Solana, Token } from '../../console/settlement/solana.ts'
-import { associatedAddress, instructionOf } from '../../console/settlement/solana-connection.ts'
-import * as spl from '../../console/settlement/spl.ts'
+import { type LookupTable, MAX_ADDRESSES, type TableOrder } from '../../console/settlement/tables/table-chain.ts'
+import { ADDRESSES_PER_TRANSACTION } from '../../console/settlement/tables/worth.ts'
 import { createLab, type Lab } from '../settlement/lab.ts'
 
-/** As many addresses as one lookup table holds. */
-const TABLE_ADDRESSES = 256
-/** By these many the table is filled: an address takes 32 bytes. */
-const ADDRESSES_PER_EXTENSION = 20
 /** As the payout room takes them back (reclaim.ts). */
 const RECLAIMED_TOGETHER = 8
 const HEAD = 'A'.repeat(43)
@@ -38,6 +25,8 @@ export interface Costs {
   readonly separateFeePayer: Measured
   readonly table: Measured
   readonly tableRentLamports: number
+  /** Of that, for each account in it. */
+  readonly tableAddressRentLamports: number
   readonly tableFeesLamports: number
   readonly tableAddresses: number
   /** Of one transaction that takes back the rents of so many markers. */
@@ -66,13 +55,20 @@ const landed = (lab: Lab, signature: string, transfers: number): Measured => {
 }
 
 /** The largest batch of the first of these wallets, paid. */
-async function pay(lab: Lab, solana: Solana, token: Token, id: string, wallets: readonly string[]): Promise<Measured> {
+async function pay(
+  lab: Lab,
+  solana: Solana,
+  token: Token,
+  id: string,
+  wallets: readonly string[],
+  through: readonly LookupTable[] = [],
+): Promise<Measured> {
   const payer = solana.payer(token)
   const { without } = await payer.funds(wallets)
   const fits = (lines: readonly string[]): boolean =>
-    payer.sizeOf(paymentOf(solana, token, id, lines), without) <= MAX_TRANSACTION_BYTES
+    payer.sizeOf(paymentOf(solana, token, id, lines), without, through) <= MAX_TRANSACTION_BYTES
   const first = fill(wallets, fits)[0] ?? []
-  const signed = payer.sign(paymentOf(solana, token, id, first), without, await payer.lifetime())
+  const signed = payer.sign(paymentOf(solana, token, id, first), without, await payer.lifetime(), through)
   await payer.send(signed.wire)
   return landed(lab, signed.signature, first.length)
 }
@@ -81,76 +77,46 @@ const feesOf = (lab: Lab, signatures: readonly string[]): number =>
   signatures.reduce((sum, signature) => sum + landed(lab, signature, 0).feeLamports, 0)
 
 interface Table {
-  readonly address: PublicKey
+  readonly table: LookupTable
   readonly rentLamports: number
+  /** From its making to its end. */
   readonly feesLamports: number
+  give(): Promise<void>
 }
 
-function makeTable(lab: Lab, authority: Keypair, addresses: readonly PublicKey[]): Table {
-  const by = { authority: authority.publicKey, payer: authority.publicKey }
-  lab.clock.advance(1_000)
-  const recentSlot = lab.chain.clock.slot('confirmed')
-  const [create, address] = AddressLookupTableProgram.createLookupTable({ ...by, recentSlot })
-  const signatures = [lab.submit([create], [authority])]
-  for (let at = 0; at < addresses.length; at += ADDRESSES_PER_EXTENSION) {
-    const more = addresses.slice(at, at + ADDRESSES_PER_EXTENSION)
-    const extend = AddressLookupTableProgram.extendLookupTable({ ...by, lookupTable: address, addresses: more })
-    signatures.push(lab.submit([extend], [authority]))
-  }
-  // What was added can be used from the next slot on.
-  lab.clock.advance(1_000)
-  const rentLamports = Number(lab.chain.account(address.toBase58())?.lamports ?? 0n)
-  return { address, rentLamports, feesLamports: feesOf(lab, signatures) }
-}
-
-/** A batch with everything the payout room puts into it, its token accounts taken from a table. */
-async function payThroughTable(
-  lab: Lab,
-  token: Token,
-  authority: Keypair,
-  table: PublicKey,
-  wallets: readonly string[],
-): Promise<Measured> {
-  const data = lab.chain.account(table.toBase58())?.data ?? new Uint8Array()
-  const found = new AddressLookupTableAccount({ key: table, state: AddressLookupTableAccount.deserialize(data) })
-  const id = 'e1000-90'
-  const [from, mint] = [associatedAddress(token.mint, authority.publicKey.toBase58()), token.mint]
+/** A table as the payout room makes it, fills it, and gives it up in the end. */
+async function makeTable(lab: Lab, token: Token, accounts: readonly string[]): Promise<Table> {
   const payer = lab.solana.payer(token)
-  const marker = SystemProgram.createAccountWithSeed({
-    fromPubkey: authority.publicKey,
-    basePubkey: authority.publicKey,
-    newAccountPubkey: new PublicKey(payer.markerOf(id)),
-    seed: markerSeed(authority.secretKey.subarray(0, 32), id),
-    lamports: Number(lab.chain.rentExempt(0)),
-    space: 0,
-    programId: SystemProgram.programId,
-  })
-  const transferTo = (wallet: string) => {
-    const to = associatedAddress(mint, wallet)
-    const units = { units: 1n, decimals: token.decimals }
-    return instructionOf(spl.transferChecked({ from, mint, to, authority: payer.treasury, ...units }))
+  const signatures: string[] = []
+  const order = async (what: TableOrder): Promise<void> => {
+    // What was added can be used, or changed, from the next slot on.
+    lab.clock.advance(1_000)
+    const { signature, wire } = payer.signTable(what, await payer.lifetime())
+    await payer.send(wire)
+    signatures.push(signature)
   }
-  const transactionOf = (lines: readonly string[]): VersionedTransaction =>
-    new VersionedTransaction(
-      new TransactionMessage({
-        payerKey: authority.publicKey,
-        recentBlockhash: lab.chain.clock.blockhash(lab.chain.clock.slot()),
-        instructions: [marker, ...lines.map(transferTo), instructionOf(spl.memo(memoOf(id, HEAD)))],
-      }).compileToV0Message([found]),
-    )
-  const fits = (lines: readonly string[]): boolean => {
-    try {
-      return transactionOf(lines).serialize().length <= MAX_TRANSACTION_BYTES
-    } catch (error) {
-      // The library's buffer ends where a transaction does.
-      if (error instanceof RangeError) return false
-      throw error
-    }
+  lab.clock.advance(60_000)
+  const { slot } = await payer.finalized()
+  const address = payer.tableAt(slot)
+  await order({ do: 'make', slot, address, accounts: accounts.slice(0, ADDRESSES_PER_TRANSACTION) })
+  for (let at = ADDRESSES_PER_TRANSACTION; at < accounts.length; at += ADDRESSES_PER_TRANSACTION)
+    await order({ do: 'extend', address, accounts: accounts.slice(at, at + ADDRESSES_PER_TRANSACTION) })
+  const rentLamports = Number(lab.chain.account(address)?.lamports ?? 0n)
+  lab.clock.advance(60_000)
+  const sight = (await payer.tables([address])).found.get(address)
+  return {
+    table: { address, addresses: sight?.addresses ?? [] },
+    rentLamports,
+    get feesLamports() {
+      return feesOf(lab, signatures)
+    },
+    async give() {
+      await order({ do: 'deactivate', address })
+      lab.clock.advance(300_000)
+      await order({ do: 'close', address })
+      if (lab.chain.account(address)) throw new Error('the table is still there')
+    },
   }
-  const first = fill(wallets, fits)[0] ?? []
-  const transaction = transactionOf(first)
-  transaction.sign([authority])
-  return landed(lab, lab.chain.submit(transaction.serialize()), first.length)
 }
 
 async function reclaim(lab: Lab, token: Token, batches: readonly string[]): Promise<Costs['reclaim']> {
@@ -168,8 +134,7 @@ export async function measureCosts(): Promise<Costs> {
   const lab = await createLab()
   try {
     const token = await lab.makeToken()
-    const authority = Keypair.fromSecretKey(lab.treasury.secretKey)
-    const wallets = Array.from({ length: TABLE_ADDRESSES }, (_, index) => newAddress(index))
+    const wallets = Array.from({ length: MAX_ADDRESSES }, (_, index) => newAddress(index))
     const funds = await lab.solana.payer(token).funds([])
     const withAccounts = await pay(lab, lab.solana, token, 'e1000-10', wallets)
     // Until the first 80 wallets have their accounts.
@@ -183,19 +148,19 @@ export async function measureCosts(): Promise<Costs> {
     const feeKey = { address: feePayer.publicKey.toBase58(), secretKey: feePayer.secretKey }
     await lab.solana.airdrop(feeKey.address, 10_000_000_000)
     const apart = lab.client(async (_method, _body, forward) => forward(), lab.treasury, feeKey)
-    const table = makeTable(
-      lab,
-      authority,
-      wallets.map((wallet) => new PublicKey(associatedAddress(token.mint, wallet))),
-    )
+    const payer = lab.solana.payer(token)
+    const table = await makeTable(lab, token, wallets.map(payer.accountOf))
+    const throughTable = await pay(lab, lab.solana, token, 'e1000-90', ready, [table.table])
+    await table.give()
     return {
       withAccounts,
       plain: await pay(lab, lab.solana, token, 'e1000-50', ready),
       separateFeePayer: await pay(lab, apart, token, 'e1000-60', ready),
-      table: await payThroughTable(lab, token, authority, table.address, ready),
+      table: throughTable,
       tableRentLamports: table.rentLamports,
+      tableAddressRentLamports: Number((await payer.tableRents()).address),
       tableFeesLamports: table.feesLamports,
-      tableAddresses: TABLE_ADDRESSES,
+      tableAddresses: MAX_ADDRESSES,
       reclaim: await reclaim(lab, token, batches.slice(0, RECLAIMED_TOGETHER)),
       accountRentLamports: Number(funds.accountRent),
       markerRentLamports: Number(funds.markerRent),

@@ -1,4 +1,5 @@
 // The cost of payouts as Markdown: what was measured, beside what other designs take.
+import { TERMS, worthListing } from '../../console/settlement/tables/worth.ts'
 import type { Costs, Measured } from './costs-measured.ts'
 
 const BOARDS = [100, 10_000, 1_000_000] as const
@@ -6,6 +7,8 @@ const BOARDS = [100, 10_000, 1_000_000] as const
 const BOARDS_PER_OWNER = 20
 const DAYS_PER_WEEK = 7
 const SIGNATURE_LAMPORTS = 5_000
+/** Wallets that are due together, for the example. */
+const SAMPLE_WALLETS = 1_000
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
 const owners = (boards: number): number => boards / BOARDS_PER_OWNER
@@ -20,13 +23,29 @@ const batched =
 
 const weekly = (daily: (boards: number) => number) => (boards: number) => daily(boards) / DAYS_PER_WEEK
 
-/** Lamports that one more wallet costs in a table, and what each payout to it saves. */
-function breakEven(costs: Costs) {
-  const { table, plain, tableFeesLamports, tableRentLamports, tableAddresses } = costs
+/** What the rule of the payout room says (tables/worth.ts), with what was measured. */
+function verdict(costs: Costs) {
+  const { table, plain, tableRentLamports, tableAddresses } = costs
   const perPayout = ({ transfers, feeLamports }: Measured) => (feeLamports + reclaimPerBatch(costs)) / transfers
+  const address = costs.tableAddressRentLamports
+  const asked = {
+    fee: SIGNATURE_LAMPORTS,
+    payout: SIGNATURE_LAMPORTS + reclaimPerBatch(costs),
+    table: tableRentLamports - tableAddresses * address,
+    address,
+  }
+  const capacities = { perPlain: plain.transfers, perTable: table.transfers }
+  const isMade = (times: number, due = SAMPLE_WALLETS): boolean => {
+    const occasion = { ...capacities, due, listed: 0, room: 0, times: Array.from({ length: due }, () => times) }
+    return worthListing(occasion, asked, TERMS) > 0
+  }
+  const from = (isEnough: (value: number) => boolean): number => {
+    for (let value = 1; ; value++) if (isEnough(value)) return value
+  }
+  const days = TERMS.periodMs / 86_400_000
+  const lent = (tableRentLamports * TERMS.yieldPerYear * days) / 365
   const saved = perPayout(plain) - perPayout(table)
-  const after = (lamports: number) => Math.ceil(lamports / tableAddresses / saved)
-  return { saved, byFees: after(tableFeesLamports), byRent: after(tableFeesLamports + tableRentLamports) }
+  return { saved, days, lent, times: from(isMade), due: from((due) => isMade(days, due)) }
 }
 
 const sizes = (costs: Costs): string[] => {
@@ -52,7 +71,7 @@ const perDay = (costs: Costs): string[] => {
     '| --- | ---: | ---: | ---: |',
     row('**Bramble, a payout a day**', daily),
     row('**Bramble, a payout a week**', weekly(daily)),
-    row('batches through lookup tables, a payout a day (not built)', batched(costs, costs.table)),
+    row('**Bramble, a payout a day, through lookup tables**', batched(costs, costs.table)),
     row('one transfer per reward, one reward a board and day', () => rewards),
     row('claims as Helium: each board weekly, paid by the claimer (read)', () => rewards / DAYS_PER_WEEK),
     row('Merkle root a day, a claim a week paid by the owner (read)', (boards) => {
@@ -64,7 +83,7 @@ const perDay = (costs: Costs): string[] => {
 
 /** What stands in console/settlement/README.md. */
 export function costsSection(costs: Costs): string {
-  const { saved, byFees, byRent } = breakEven(costs)
+  const { saved, days, lent, times, due } = verdict(costs)
   return [
     ...sizes(costs),
     '',
@@ -74,9 +93,12 @@ export function costsSection(costs: Costs): string {
     `batch and taken back later, ${costs.reclaim.markers} in a transaction (counted above). A wallet without a token account costs`,
     `${whole(costs.accountRentLamports)} lamports once.`,
     '',
-    `A lookup table of ${costs.tableAddresses} accounts locks ${whole(costs.tableRentLamports)} lamports of rent and takes ${whole(costs.tableFeesLamports)} in fees. It saves`,
-    `${whole(saved)} lamports a payout: the fees are earned after ${byFees} payouts to each wallet in it, the rent, were it never given back,`,
-    `after ${byRent}.`,
+    `A lookup table of ${costs.tableAddresses} accounts locks ${whole(costs.tableRentLamports)} lamports of rent, which come back, and takes`,
+    `${whole(costs.tableFeesLamports)} in fees from its making to its end. It saves ${whole(saved)} lamports a payout. The rule (tables/worth.ts) takes the last ${days} days for`,
+    `the next: payouts to the wallet that is paid least often in it, transactions saved each time, against the fees and what the locked lamports`,
+    `would bring meanwhile (${whole(TERMS.yieldPerYear * 100)} % a year, as staked: ${whole(lent)} for a full table). So a table is made for ${whole(SAMPLE_WALLETS)} wallets that were paid ${times} times`,
+    `in ${days} days or oftener (daily yes, weekly no), and for daily payouts from ${due} wallets on; it is given up when a period brought half of`,
+    'its rent’s worth or less. At least 0.1 SOL stays with whoever pays the fees.',
     '',
     'Measured: built, signed and executed on the local chain (`npm run costs`). Read: Helium’s lazy distributor and the Jito',
     'distributor from their sources (their claims add an account of 1.34–1.87 million lamports, paid by the claimer: per recipient',

@@ -1,5 +1,6 @@
 // `node test/bench/settle.ts [--json] [--owners N]`: from "settle now" until every owner's payout is final, on a local chain with
-// its usual slots of 400 ms, over HTTP, on files with every commit flushed. Once to wallets without token accounts, once to the same with.
+// its usual slots of 400 ms, over HTTP, on files with every commit flushed. First to wallets without token accounts, then to the same
+// with, then through lookup tables.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,16 +14,18 @@ import type { ChainKey } from '../../console/settlement/keys.ts'
 import { startLocalChain } from '../../console/settlement/local-chain/start.ts'
 import { createPayouts, type Payouts } from '../../console/settlement/payouts.ts'
 import { createSolana } from '../../console/settlement/solana.ts'
+import { list } from '../../console/settlement/tables/shelf.ts'
+import { TERMS } from '../../console/settlement/tables/worth.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import { nameWallet } from '../../console/wallets/wallets.ts'
 
 const UNITS = 1_000n
-const SETTINGS = { minimumUnits: 1n, accountFeeUnits: 0n, keepMarkersMs: 2_592_000_000, quietBlocks: 0 }
+const SETTINGS = { minimumUnits: 1n, accountFeeUnits: 0n, keepMarkersMs: 2_592_000_000, quietBlocks: 0, tables: TERMS }
 const log = pino({ level: 'silent' })
 
 interface SettleFigures {
   readonly owners: number
-  readonly accounts: 'made on the way' | 'there'
+  readonly accounts: 'made on the way' | 'there' | 'in lookup tables'
   readonly seconds: number
   readonly transactions: number
 }
@@ -58,6 +61,18 @@ async function settle(store: Store, payouts: Payouts): Promise<{ seconds: number
   return { seconds: (performance.now() - began) / 1_000, transactions: attempts.length }
 }
 
+/** Lists all accounts, as a quarter of daily payouts would have it, and waits until the tables are filled. */
+async function fillTables(store: Store, payouts: Payouts, accountOf: (wallet: string) => string): Promise<void> {
+  const wallets = await store.db.selectFrom('wallets').select('address').execute()
+  const listings = wallets.map(({ address: wallet }) => ({ wallet, account: accountOf(wallet) }))
+  await store.db.transaction().execute((trx) => list(trx, listings, Date.now()))
+  const seen = store.db.selectFrom('lookup_tables').select(({ fn }) => fn.sum<number>('seen').as('seen'))
+  while (Number((await seen.executeTakeFirstOrThrow()).seen) < listings.length) {
+    await sleep(500)
+    await payouts.tend()
+  }
+}
+
 async function measure(folder: string, count: number): Promise<SettleFigures[]> {
   const chain = await startLocalChain({ folder: join(folder, 'chain'), port: 0, now: Date.now, log })
   const store = await openDatabase(join(folder, 'console.db'))
@@ -72,9 +87,10 @@ async function measure(folder: string, count: number): Promise<SettleFigures[]> 
       await nameWallet(trx, id, newKey().address, Date.now())
     }
   })
+  const payer = solana.payer({ mint: mint.address, decimals: 6 })
   const payouts = createPayouts({
     db: store.db,
-    chain: solana.payer({ mint: mint.address, decimals: 6 }),
+    chain: payer,
     holder: 'bench',
     now: Date.now,
     log,
@@ -83,7 +99,8 @@ async function measure(folder: string, count: number): Promise<SettleFigures[]> 
   })
   try {
     const figures: SettleFigures[] = []
-    for (const [round, has] of (['made on the way', 'there'] as const).entries()) {
+    for (const [round, has] of (['made on the way', 'there', 'in lookup tables'] as const).entries()) {
+      if (has === 'in lookup tables') await fillTables(store, payouts, payer.accountOf)
       await owe(store, owners, round)
       figures.push({ owners: count, accounts: has, ...(await settle(store, payouts)) })
     }

@@ -118,14 +118,24 @@ it('lets a requester in, credits what it pays, spends it, and pays the rest back
   })
   const { mint } = here.money.treasury.token
   const before = await wallet.tokenBalance(mint, address)
-  expect(await bramble('requesters', 'withdraw', 'gate', '12.5')).toMatchObject({
-    code: 0,
-    out: expect.stringMatching(/batch e\d+-\d+/),
+  const withdraw = (...amount: string[]) => bramble('requesters', 'withdraw', 'gate', ...amount)
+  const asked = await withdraw('12.5', '--request-id', 'march')
+  expect(asked).toMatchObject({ code: 0, out: expect.stringMatching(/^On its way in payout batch e\d+-\d+\.$/) })
+  // Asked again because the answer got lost, it is the same withdrawal; for another amount it is refused.
+  const [batch] = /e\d+-\d+/.exec(asked.out) ?? []
+  expect((await withdraw('12.5', '--request-id', 'march')).out).toContain(batch)
+  expect(await withdraw('1', '--request-id', 'march')).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/march names a withdrawal of 12500000 base units already/),
   })
+  const json = JSON.stringify({ units: '12500000' })
+  const nameless = { method: 'POST', body: json, headers: { 'content-type': 'application/json' } }
+  expect((await here.call('/api/requesters/gate/withdraw', nameless)).status).toBe(400)
   await until(
     async () => (await wallet.tokenBalance(mint, address)) === before + 12_500_000n || undefined,
     'the withdrawal in the wallet',
   )
+  expect((await withdraw('12.5', '--request-id', 'march')).out).toContain(batch)
   expect((await bramble('requesters', 'list')).out).toMatch(/budget 7\.4999 BRMB, 0\.0001 BRMB reserved/)
   expect(await (await here.call('/api/ledger/check')).json()).toMatchObject({ ok: true } satisfies Partial<LedgerCheck>)
 })

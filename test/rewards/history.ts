@@ -170,6 +170,7 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
   /** Two payouts to a transaction. */
   const chain = {
     markerOf: (batch: string) => `marker of ${batch}`,
+    accountOf: (wallet: string) => `account of ${wallet}`,
     sizeOf: ({ lines }: { readonly lines: readonly unknown[] }) => lines.length * 600,
   }
 
@@ -236,6 +237,7 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
       minimumUnits: 50n,
       accountFeeUnits: 7n,
       withAccount: new Set<string>(),
+      through: [],
     }
     await db.transaction().execute((trx) => planPayouts(trx, plan))
   }

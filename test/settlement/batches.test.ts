@@ -239,6 +239,7 @@ describe('a fee for a new token account', () => {
         now: 0,
         chain: world.chain(),
         withAccount: new Set(),
+        through: [],
       }),
     )
     expect(planned.planned).toEqual(['e1-1'])

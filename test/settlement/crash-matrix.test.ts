@@ -10,11 +10,18 @@ const PATIENCE_MS = 180_000
 
 const CLEAN = { overpaid: 0, underpaid: 0, stuck: 0 }
 
-async function expectClean(histories: Iterable<History>): Promise<{ crashes: number; restored: number }> {
-  const total = { crashes: 0, restored: 0 }
+async function expectClean(
+  histories: Iterable<History>,
+): Promise<{ crashes: number; restored: number; through: number }> {
+  const total = { crashes: 0, restored: 0, through: 0 }
   for (const history of histories) {
-    const { verdict, restored } = await play(history)
-    expect({ seed: history.seed, ...verdict }).toMatchObject({ seed: history.seed, ...CLEAN })
+    const { verdict, restored, through, lostTables } = await play(history)
+    expect({ seed: history.seed, ...verdict, lostTables }).toMatchObject({
+      ...CLEAN,
+      seed: history.seed,
+      lostTables: 0,
+    })
+    total.through += through
     total.crashes += verdict.crashes
     total.restored += restored
   }
@@ -44,12 +51,32 @@ describe('a payout engine that is killed', () => {
   )
 
   it(
+    'at every third step of a settlement through a lookup table pays everybody once',
+    async () => {
+      const lab = await createLab()
+      const token = await lab.makeToken()
+      const amounts = [1_000_001n, 2_000_002n, 3n, 4n, 5n, 6n]
+      const played = (deaths: readonly number[]) =>
+        playOn(lab, token, { seed: 1, amounts, faults: NO_FAULTS, deaths, tables: 'there' })
+      const { steps, verdict, through } = await played([])
+      expect({ ...verdict, through }).toEqual({ ...CLEAN, crashes: 0, through: 1 })
+      for (let step = 1; step <= steps; step += 3) {
+        const { verdict, through } = await played([step])
+        expect({ step, ...verdict, through }).toMatchObject({ step, ...CLEAN, crashes: 1, through: 1 })
+      }
+      lab.close()
+    },
+    PATIENCE_MS,
+  )
+
+  it(
     'again and again, in any weather, with a second console or an old database, pays everybody once',
     async () => {
-      const { crashes, restored } = await expectClean(seeds(20).map(historyOf))
+      const { crashes, restored, through } = await expectClean(seeds(20).map(historyOf))
       // The harness must have bitten.
       expect(crashes).toBeGreaterThan(60)
       expect(restored).toBeGreaterThan(4)
+      expect(through).toBeGreaterThan(2)
     },
     PATIENCE_MS,
   )

@@ -13,10 +13,13 @@ import {
   verdictOf,
   type World,
 } from './payout-world.ts'
+import { meddle, paidThrough, tablesOnChain } from './table-trouble.ts'
 
 const MAX_TURNS = 3_000
 /** Turns after which no crash with an old database is waited for any more. */
 const PATIENCE = 150
+/** As if a packet held 700 bytes: four payouts in a legacy transaction, nine through a table. */
+const PADDING_BYTES = 532
 /** An account is frozen so often at most in one history. */
 const FREEZES = 3
 
@@ -43,6 +46,12 @@ export interface History {
   readonly credits?: number
   /** The first so many owners cannot be paid for a while. */
   readonly frozen?: number
+  /** Everybody earns again, so many times: then there is more to pay than one legacy transaction holds. */
+  readonly paydays?: number
+  /** Lookup tables are wanted for all: `there` before the history begins, or made in the midst of it. */
+  readonly tables?: 'there' | 'wanted'
+  /** Somebody meddles with tables and rows, and tables are wanted again and again. */
+  readonly meddled?: boolean
 }
 
 interface Living {
@@ -56,6 +65,10 @@ export interface Played {
   readonly steps: number
   readonly turns: number
   readonly restored: number
+  /** Transactions through a lookup table that paid. */
+  readonly through: number
+  /** Tables on the chain that nobody knows of any more: their rent is lost. */
+  readonly lostTables: number
 }
 
 /** Runs one history to its end; a dead engine is replaced by a new one on the same database, or on an older one. */
@@ -63,12 +76,15 @@ export const play = (history: History): Promise<Played> => onStage((lab, token) 
 
 /** On a chain that is there already; a seed replays exactly only on a new one. */
 export async function playOn(lab: Lab, token: Token, history: History): Promise<Played> {
-  const { seed, amounts, faults, deaths, writers = 1, restores = 0, credits = 0, frozen = 0 } = history
+  const { seed, amounts, faults, deaths, writers = 1, restores = 0, credits = 0, frozen = 0, paydays = 0 } = history
   const random = createRandom(seed)
   // With a database that may come back old, an engine must let what the lost one sent land or expire.
-  const world = await createWorld({ lab, token, amounts, faults, random, settings: { quietBlocks: restores && 200 } })
+  const settings = { quietBlocks: restores && 200 }
+  const paddingBytes = history.tables ? PADDING_BYTES : 0
+  const world = await createWorld({ lab, token, amounts, faults, random, settings, paddingBytes })
+  if (history.tables === 'there') await prepare(lab, world)
   const ahead = [...deaths]
-  let [crashes, restored, credited, freezes] = [0, 0, 0, 0]
+  let [crashes, restored, credited, freezes, payday] = [0, 0, 0, 0, 0]
   let isFrozen = false
   const backups: { file: string; moves: number }[] = []
   const keep = async (): Promise<void> => {
@@ -99,7 +115,7 @@ export async function playOn(lab: Lab, token: Token, history: History): Promise<
     living[index] = born(living[index]?.holder ?? '')
   }
 
-  const survive = async (index: number, act: 'settleNow' | 'turn' | 'tidy'): Promise<void> => {
+  const survive = async (index: number, act: 'settleNow' | 'turn' | 'tend' | 'tidy'): Promise<void> => {
     const one = living[index]
     if (!one) return
     try {
@@ -124,6 +140,12 @@ export async function playOn(lab: Lab, token: Token, history: History): Promise<
       const owner = `owner${1 + Math.floor(random() * amounts.length)}`
       await world.credit(owner, BigInt(1 + Math.floor(random() * 10 ** 6)))
     }
+    if (payday < paydays && random() < 0.04) {
+      payday++
+      for (const { id } of world.owners) await world.credit(id, BigInt(1 + Math.floor(random() * 10 ** 6)))
+    }
+    if (history.meddled && random() < 0.3) await world.list()
+    if (history.meddled && random() < 0.01) await meddle(lab, world, random)
     if (restored < restores && random() < 0.08) await keep()
     // Killed between two turns, as by a power cut.
     if (restored < restores && random() < 0.03) await reborn(0)
@@ -138,13 +160,45 @@ export async function playOn(lab: Lab, token: Token, history: History): Promise<
     // "Settle now" again and again: after a crash nobody knows whether the first one worked.
     const act = isEager ? 'settleNow' : random() < 0.02 ? 'tidy' : 'turn'
     await Promise.all(living.map((_, index) => survive(index, act)))
+    if (history.meddled && random() < 0.5) await Promise.all(living.map((_, index) => survive(index, 'tend')))
     await goOn()
-    ended = credited === credits && (restored === restores || turns > PATIENCE) && (await isDone(world))
+    ended =
+      credited === credits && payday === paydays && (restored === restores || turns > PATIENCE) && (await isDone(world))
   }
   const steps = Math.max(...living.map((one) => one.life.steps))
   const verdict = await verdictOf(world, crashes, ended)
+  // A database that came back at the very end is still to be compared with the chain.
+  for (let more = 0; more < (restores && 100); more++) {
+    lab.clock.advance(3_000)
+    await survive(0, 'settleNow')
+  }
+  const through = await paidThrough(world)
+  const known = await world.store.db
+    .selectFrom('lookup_tables')
+    .select('address')
+    .where('state', '!=', 'closed')
+    .execute()
+  const lost = tablesOnChain(lab, world).filter((address) => !known.some((one) => one.address === address))
   await world.close()
-  return { verdict, steps, turns, restored }
+  return { verdict, steps, turns, restored, through, lostTables: lost.length }
+}
+
+/** Everybody was paid before, has a token account, and stands in a lookup table; and everybody has earned again. */
+async function prepare(lab: Lab, world: World): Promise<void> {
+  const engine = world.engine()
+  world.network.calm(true)
+  await engine.settleNow()
+  await world.list()
+  const filled = () => world.store.db.selectFrom('lookup_tables').select('id').where('seen', '=', world.owners.length)
+  while ((await world.openBatches()) > 0 || !(await filled().executeTakeFirst())) {
+    lab.clock.advance(1_000)
+    await engine.turn()
+    await engine.tend()
+  }
+  world.network.calm(false)
+  for (const { id } of world.owners) await world.credit(id, 1_000n)
+  // The engine lives on for a while, says its lease.
+  lab.clock.advance(60_000)
 }
 
 const isDone = async (world: World): Promise<boolean> =>
@@ -199,7 +253,8 @@ export function historyOf(seed: number): History {
   const random = createRandom(seed * 7_919)
   const below = (limit: number): number => Math.floor(random() * limit)
   const weather = WEATHER[seed % WEATHER.length] ?? NO_FAULTS
-  const owners = seed % 10 === 0 ? 12 + below(12) : 1 + below(3)
+  const isListed = seed % 5 < 3
+  const owners = seed % 10 === 0 ? 12 + below(12) : isListed ? 4 + below(7) : 1 + below(3)
   const isRestored = seed % 3 === 0
   return {
     seed,
@@ -212,5 +267,10 @@ export function historyOf(seed: number): History {
     restores: isRestored ? 1 + below(3) : 0,
     credits: below(isRestored ? 8 : 5),
     frozen: seed % (isRestored ? 2 : 4) === 0 ? 1 : 0,
+    ...(isListed && {
+      tables: seed % 2 === 0 ? ('there' as const) : ('wanted' as const),
+      meddled: true,
+      paydays: 1 + below(3),
+    }),
   }
 }

@@ -49,7 +49,8 @@ import { MEMO_PROGRAM } from '../../console/settlement/spl.ts'
 import type { ScriptClient } from './rpc-script.ts'
 
 const LOOKUP_TABLE_PROGRAM = address('AddressLookupTab1e1111111111111111111111111')
-/** By hand: the library's own package for it does not go with this release. CreateLookupTable is 0, ExtendLookupTable 2. */
+/** By hand: the library's own package for it does not go with this release. CreateLookupTable is 0, ExtendLookupTable 2,
+ * DeactivateLookupTable 3. */
 const tableInstruction = (table: Address, payer: Address, data: Uint8Array): Instruction => ({
   programAddress: LOOKUP_TABLE_PROGRAM,
   accounts: [
@@ -68,6 +69,14 @@ const little = (bytes: 4 | 8, value: bigint): Buffer => {
   buffer.writeBigUInt64LE(value)
   return buffer.subarray(0, bytes)
 }
+
+interface Lookup {
+  readonly accountKey: string
+  readonly writableIndexes: readonly number[]
+  readonly readonlyIndexes: readonly number[]
+}
+const lookupsOf = (message: object): readonly Lookup[] =>
+  'addressTableLookups' in message ? (message.addressTableLookups as readonly Lookup[]) : []
 
 export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<ScriptClient> {
   const rpc = createSolanaRpc(rpcUrl)
@@ -232,7 +241,24 @@ export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<Sc
       const short = compressTransactionMessageUsingAddressLookupTables(await message([move]), { [table]: [listed] })
       const signed = await signTransactionMessageWithSigners(short)
       await sendAndConfirm(signed as Parameters<typeof sendAndConfirm>[0], { commitment: 'confirmed' })
-      return getSignatureFromTransaction(signed)
+      return { signature: getSignatureFromTransaction(signed), table }
+    },
+    async tableAccount(table) {
+      const { value } = await rpc
+        .getAccountInfo(address(table), { encoding: 'jsonParsed', commitment: 'confirmed' })
+        .send()
+      if (!value || !('parsed' in value.data)) return null
+      const info = value.data.parsed.info as {
+        authority: string
+        addresses: readonly string[]
+        deactivationSlot: string
+      }
+      const { authority, addresses } = info
+      return { authority, addresses, isActive: info.deactivationSlot === String(2n ** 64n - 1n) }
+    },
+    async deactivateTable(table) {
+      const all = tableInstruction(address(table), payer.address, little(4, 3n))
+      await land([{ ...all, accounts: all.accounts?.slice(0, 2) ?? [] }])
     },
     async allTokens(owner) {
       const { value } = await rpc
@@ -278,6 +304,9 @@ export async function createKitClient(rpcUrl: string, wsUrl: string): Promise<Sc
         tokenDelta: of(postTokenBalances) - of(preTokenBalances),
         slot: found.slot,
         loaded: Object.values(found.meta.loadedAddresses ?? {}).flat(),
+        lookups: lookupsOf(found.transaction.message).map(({ accountKey, writableIndexes, readonlyIndexes }) => {
+          return { table: accountKey, writable: writableIndexes, readonly: readonlyIndexes }
+        }),
       }
     },
     async mintAccount(mint) {

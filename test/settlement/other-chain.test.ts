@@ -4,9 +4,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { accounts } from '../../console/rewards/accounts.ts'
 import { balanceOf, post } from '../../console/rewards/ledger.ts'
 import { requesterPayee } from '../../console/rewards/payees.ts'
+import { collectAndReconcile } from '../../console/settlement/collect.ts'
 import { createDeposits } from '../../console/settlement/deposits.ts'
+import { parseTransaction } from '../../console/settlement/local-chain/message.ts'
 import { createPayouts } from '../../console/settlement/payouts.ts'
 import { createSolana, type Solana, type Token } from '../../console/settlement/solana.ts'
+import { list } from '../../console/settlement/tables/shelf.ts'
+import { TERMS } from '../../console/settlement/tables/worth.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import { nameWallet } from '../../console/wallets/wallets.ts'
 import { silent } from './lab.ts'
@@ -40,10 +44,10 @@ afterAll(async () => {
   net?.stop()
 })
 
-const settings = { minimumUnits: 1n, accountFeeUnits: 0n, keepMarkersMs: 0, quietBlocks: 0 }
-const engine = () =>
+const settings = { minimumUnits: 1n, accountFeeUnits: 0n, keepMarkersMs: 0, quietBlocks: 0, tables: TERMS }
+const engine = (db = store.db) =>
   createPayouts({
-    db: store.db,
+    db,
     chain: solana.payer(token),
     holder: 'console',
     now: Date.now,
@@ -147,3 +151,63 @@ it('credits a deposit and pays it back', async (context) => {
   await until(async () => (await solana.tokenBalance(token.mint, wallet)) === 2_000n, payouts.turn)
   expect(await budget()).toBe(3_000n)
 }, 120_000)
+
+it('pays through a lookup table, and a database that knows neither takes both in', async (context) => {
+  context.skip(surfpoolMissing !== undefined, surfpoolMissing)
+  const owners = Array.from({ length: 20 }, (_, index) => ({ id: `listed${index}`, wallet: newKey().address }))
+  const name = (db: Store['db']) =>
+    db.transaction().execute(async (trx) => {
+      for (const { id, wallet } of owners) {
+        await trx.insertInto('owners').values({ id, name: id, created_at: 0 }).execute()
+        await nameWallet(trx, id, wallet, 0)
+      }
+    })
+  const owe = (round: number) =>
+    store.db.transaction().execute((trx) =>
+      post(
+        trx,
+        owners.map(({ id }, index) => {
+          const [from, to] = [accounts.outside, accounts.payable(id)]
+          return { kind: 'grant', ref: `round:${round}:${id}`, from, to, amount: BigInt(100 + index), at: Date.now() }
+        }),
+      ),
+    )
+  const held = () => Promise.all(owners.map(({ wallet }) => solana.tokenBalance(token.mint, wallet)))
+  const payer = solana.payer(token)
+  const payouts = engine()
+  const settle = async (round: number) => {
+    await owe(round)
+    const { planned } = await payouts.settleNow()
+    const open = store.db.selectFrom('payout_batches').select('id').where('state', '!=', 'finalized')
+    await until(async () => (await open.execute()).length === 0, payouts.turn)
+    const attempts = store.db.selectFrom('payout_attempts').select('wire').where('batch_id', 'in', planned)
+    return (await attempts.execute()).map(({ wire }) => parseTransaction(wire).version)
+  }
+  // The gift of the test before is no payout.
+  const kinds = async (db: Store['db']) => (await collectAndReconcile(db, payer)).differences.map(({ kind }) => kind)
+  await name(store.db)
+  expect(new Set(await settle(1))).toEqual(new Set(['legacy']))
+
+  const listings = owners.map(({ wallet }) => ({ wallet, account: payer.accountOf(wallet) }))
+  await store.db.transaction().execute((trx) => list(trx, listings, Date.now()))
+  const table = store.db.selectFrom('lookup_tables').selectAll()
+  await until(async () => (await table.executeTakeFirst())?.seen === owners.length, payouts.tend)
+  expect(await settle(2)).toEqual([0])
+  const wanted = owners.map((_, index) => 2n * BigInt(100 + index))
+  expect(await held()).toEqual(wanted)
+  expect(await kinds(store.db)).toEqual(['unknown'])
+
+  const other = await openDatabase(':memory:')
+  await name(other.db)
+  const restored = engine(other.db)
+  const known = other.db.selectFrom('lookup_tables').select(['address', 'state'])
+  await until(async () => (await known.execute()).length > 0, restored.settleNow)
+  expect(await known.execute()).toEqual([
+    { address: (await table.executeTakeFirstOrThrow()).address, state: 'leaving' },
+  ])
+  expect(await held()).toEqual(wanted)
+  for (const [index, { id }] of owners.entries())
+    expect(await balanceOf(other.db, accounts.paid(id))).toBe(wanted[index])
+  expect(await kinds(other.db)).toEqual(['unknown'])
+  await other.close()
+}, 180_000)

@@ -11,6 +11,8 @@ import type { ChainKey } from '../../console/settlement/keys.ts'
 import type { PayoutChain } from '../../console/settlement/payer.ts'
 import { createPayouts, type PayoutSettings, type Payouts } from '../../console/settlement/payouts.ts'
 import type { Token } from '../../console/settlement/solana.ts'
+import { list } from '../../console/settlement/tables/shelf.ts'
+import type { TableTerms } from '../../console/settlement/tables/worth.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import { type Lab, silent, type Wire } from './lab.ts'
 
@@ -74,6 +76,8 @@ export interface Network {
   readonly wire: Wire
   /** Delivers what was held back and is due. */
   deliver(): void
+  /** Without faults until told otherwise. */
+  calm(isCalm: boolean): void
 }
 
 type Status = { confirmationStatus: string } | null
@@ -108,7 +112,8 @@ function createSpell(longestMs: number) {
 
 export function createNetwork(lab: Lab, faults: Faults, random: () => number): Network {
   const held: { at: number; signature: string; run: () => void }[] = []
-  const strikes = (probability: number): boolean => probability > 0 && random() < probability
+  let isCalm = false
+  const strikes = (probability: number): boolean => !isCalm && probability > 0 && random() < probability
   const unanswered = (): never => {
     throw new TypeError('fetch failed')
   }
@@ -198,6 +203,9 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
       return blurred(call, text)
     },
     deliver,
+    calm(isNow) {
+      isCalm = isNow
+    },
   }
 }
 
@@ -208,6 +216,7 @@ export interface World {
   readonly treasury: ChainKey
   engine(life?: Life, holder?: string, settings?: Partial<PayoutSettings>): Payouts
   chain(life?: Life): PayoutChain
+  /** May be replaced by another one. */
   network: Network
   /** More for an owner; remembered outside the database too. */
   credit(owner: string, units: bigint): Promise<void>
@@ -216,6 +225,8 @@ export interface World {
   /** What the chain says: base units in the wallet. */
   held(wallet: string): Promise<bigint>
   openBatches(): Promise<number>
+  /** Has the accounts of all owners listed in lookup tables, whether that pays or not. */
+  list(): Promise<void>
   /** A copy of the database as it is now. */
   backup(): Promise<string>
   /** The database is that of the backup from now on; what owners were credited since is credited again. */
@@ -253,6 +264,12 @@ export const SETTINGS: PayoutSettings = {
   quietBlocks: 0,
 }
 
+/** So that what the world has had listed is not reviewed, and nothing is listed beside. */
+const TABLES: TableTerms = { periodMs: 10 ** 12, yieldPerYear: 1_000 }
+
+/** For an engine that shall go without. */
+export const NO_TABLES: Partial<PayoutSettings> = {}
+
 export async function createWorld(options: {
   readonly lab: Lab
   readonly token: Token
@@ -260,11 +277,13 @@ export async function createWorld(options: {
   readonly faults?: Faults
   readonly random?: () => number
   readonly settings?: Partial<PayoutSettings>
+  /** As if a packet held so many bytes less: then a few owners do what many do otherwise. */
+  readonly paddingBytes?: number
   /** Of its own unless named: what another world paid from it would be found there and taken for lost. */
   readonly treasury?: ChainKey
   readonly feePayer?: ChainKey
 }): Promise<World> {
-  const { lab, token, amounts, faults = NO_FAULTS, random = () => 0 } = options
+  const { lab, token, amounts, faults = NO_FAULTS, random = () => 0, paddingBytes = 0 } = options
   let store = await openDatabase(':memory:')
   const owners = amounts.map((_, index) => ({
     id: `owner${index + 1}`,
@@ -293,9 +312,9 @@ export async function createWorld(options: {
     }
   })
   for (const [index, units] of amounts.entries()) await credit(owners[index]?.id ?? '', units)
-  const network = createNetwork(lab, faults, random)
+  let network = createNetwork(lab, faults, random)
   const treasury = options.treasury ?? (await lab.makeTreasury(token))
-  const solana = lab.client(network.wire, treasury, options.feePayer)
+  const solana = lab.client((...call) => network.wire(...call), treasury, options.feePayer)
   const moves: string[] = []
 
   const chain = (life = createLife()): PayoutChain => {
@@ -312,9 +331,16 @@ export async function createWorld(options: {
       send: around(life, real.send),
       funds: around(life, real.funds),
       reclaim: around(life, real.reclaim),
+      tables: around(life, real.tables),
+      tableRents: around(life, real.tableRents),
+      sizeOf: (...payment) => real.sizeOf(...payment) + paddingBytes,
       sign(...payment) {
         life.step()
         return real.sign(...payment)
+      },
+      signTable(...order) {
+        life.step()
+        return real.signTable(...order)
       },
     }
   }
@@ -328,7 +354,12 @@ export async function createWorld(options: {
     owners,
     moves,
     treasury,
-    network,
+    get network() {
+      return network
+    },
+    set network(other) {
+      network = other
+    },
     chain,
     credit,
     engine: (life = createLife(), holder = 'console-1', settings = {}) =>
@@ -342,7 +373,7 @@ export async function createWorld(options: {
           life.step()
           moves.push(`${id} ${state}`)
         },
-        settings: { ...SETTINGS, ...options.settings, ...settings },
+        settings: { ...SETTINGS, ...(settings !== NO_TABLES && { tables: TABLES }), ...options.settings, ...settings },
         sleep: async (ms) => lab.clock.advance(ms),
       }),
     ledger: () =>
@@ -360,6 +391,11 @@ export async function createWorld(options: {
     async openBatches() {
       const rows = await store.db.selectFrom('payout_batches').select('state').execute()
       return rows.filter(({ state }) => state !== 'finalized' && state !== 'failed').length
+    },
+    async list() {
+      const { accountOf } = solana.payer(token)
+      const listings = owners.map(({ wallet }) => ({ wallet, account: accountOf(wallet) }))
+      await store.db.transaction().execute((trx) => list(trx, listings, lab.clock.now()))
     },
     async backup() {
       const file = join(lab.folder, `backup-${++files}.db`)

@@ -305,6 +305,26 @@ describe('two consoles on one database', () => {
   })
 })
 
+it('gets on batch by batch over an RPC that loses many calls', async () => {
+  const many = await createWorld({ lab, token, amounts: Array.from({ length: 64 }, () => 3n) })
+  let calls = 0
+  many.network = {
+    ...many.network,
+    wire: async (method, _body, forward) => {
+      // Nine batches are tried out; never do so many calls succeed one after another.
+      if (method === 'simulateTransaction' && ++calls % 5 === 0) throw new TypeError('fetch failed')
+      return forward()
+    },
+  }
+  const engine = many.engine()
+  await engine.settleNow()
+  expect(engine.standing().trouble).toMatch(/^payouts wait: no answer from the RPC to simulateTransaction/)
+  await drive(engine, 30)
+  expect(await many.openBatches()).toBe(0)
+  for (const { wallet } of many.owners) expect(await many.held(wallet)).toBe(3n)
+  await many.close()
+})
+
 describe('the loop', () => {
   it('turns until it is told to stop, backs off while nobody answers, and gives its lease back', async () => {
     const stop = new AbortController()

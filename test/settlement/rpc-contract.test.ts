@@ -159,12 +159,20 @@ describe.each(EACH)('$chain and an unmodified $name', ({ start, missing, connect
   it('pays through a lookup table, and tells which addresses came from it', async () => {
     await client.airdrop(1)
     const mint = await client.makeMint(1_000n, 6)
-    const signature = await client.payThroughTable(mint, 7n, 6)
+    const { signature, table } = await client.payThroughTable(mint, 7n, 6)
     const told = await client.transaction(signature)
-    expect(told).toMatchObject({ fee: 5_000n, tokenDelta: 7n })
+    const lookups = [{ table, writable: [0], readonly: [] }]
+    expect(told).toMatchObject({ fee: 5_000n, tokenDelta: 7n, lookups })
     expect(told?.loaded).toHaveLength(1)
     const [newest] = await client.history(told?.loaded[0] ?? '')
     expect(newest?.signature === signature).toBe(listsLoaded)
+    const [paid] = await client.history(client.payer)
+    expect(paid).toMatchObject({ signature, err: null })
+
+    const listed = { authority: client.payer, addresses: told?.loaded }
+    expect(await client.tableAccount(table)).toEqual({ ...listed, isActive: true })
+    await client.deactivateTable(table)
+    expect(await client.tableAccount(table)).toEqual({ ...listed, isActive: false })
   })
 
   it('tells slots as they pass, and refuses to answer from before the slot one insists on', async () => {

@@ -31,7 +31,10 @@ export interface ScriptClient {
   /** transferWithSeed of everything in it, back to the payer. */
   emptySeeded(seed: string): Promise<void>
   /** Makes a lookup table of the payee's account for a token, then pays it by a transaction that takes it from there. */
-  payThroughTable(mint: string, units: bigint, decimals: number): Promise<string>
+  payThroughTable(mint: string, units: bigint, decimals: number): Promise<{ signature: string; table: string }>
+  /** The table as the RPC shows it to this client: raw bytes to one, jsonParsed to the other. */
+  tableAccount(table: string): Promise<{ authority: string; addresses: readonly string[]; isActive: boolean } | null>
+  deactivateTable(table: string): Promise<void>
   /** Every kind of token, by the token program. */
   allTokens(owner: string): Promise<readonly string[]>
   /** The next slot told over WebSocket. */
@@ -47,6 +50,8 @@ export interface ScriptClient {
     readonly slot: bigint
     /** Addresses taken from lookup tables. */
     readonly loaded: readonly string[]
+    /** From which table and which indexes. */
+    readonly lookups: readonly { table: string; writable: readonly number[]; readonly: readonly number[] }[]
   } | null>
   mintAccount(mint: string): Promise<{ owner: string; space: number; lamports: bigint } | null>
   fee(mint: string): Promise<bigint | null>

@@ -1,5 +1,5 @@
 // Somebody's wallet with tokens in it, as any wallet program would use it: transfers, approvals, revocations.
-import { Keypair, PublicKey, Transaction, TransactionInstruction } from '@solana/web3.js'
+import { Keypair, PublicKey, SystemProgram, Transaction, TransactionInstruction } from '@solana/web3.js'
 import { encodeBase58 } from '../../console/settlement/base58.ts'
 import type { Solana, Token } from '../../console/settlement/solana.ts'
 import { associatedAddress, instructionOf } from '../../console/settlement/solana-connection.ts'
@@ -15,6 +15,8 @@ export interface Wallet {
   /** Lets `delegate` draw so much (ApproveChecked). */
   approve(delegate: string, units: bigint): Promise<void>
   revoke(): Promise<void>
+  /** A memo, in a transaction that names somebody else's address; answers its signature. */
+  write(memo: string, address: string): Promise<string>
   /** Another mint, all of it in this wallet. */
   makeOtherToken(): Promise<Token>
 }
@@ -64,12 +66,13 @@ export async function createWallet(lab: Lab, token: Token, units: bigint): Promi
   const gift = { id: address, memo: address, marker: null, lines }
   await treasury.send(treasury.sign(gift, new Set([address]), await treasury.lifetime()).wire)
 
-  async function run(...instructions: readonly TransactionInstruction[]): Promise<void> {
+  async function run(...instructions: readonly TransactionInstruction[]): Promise<string> {
     const transaction = new Transaction({ feePayer: key.publicKey, ...(await treasury.lifetime()) }).add(
       ...instructions,
     )
     transaction.sign(key)
     await treasury.send(transaction.serialize())
+    return encodeBase58(transaction.signature ?? new Uint8Array())
   }
   let paid = 0
   return {
@@ -88,8 +91,17 @@ export async function createWallet(lab: Lab, token: Token, units: bigint): Promi
         ].map(instructionOf),
       )
     },
-    approve: (delegate, amount) => run(approveChecked(account, token.mint, delegate, address, amount, token.decimals)),
-    revoke: () => run(revoke(account, address)),
+    async approve(delegate, amount) {
+      await run(approveChecked(account, token.mint, delegate, address, amount, token.decimals))
+    },
+    async revoke() {
+      await run(revoke(account, address))
+    },
+    write(memo, to) {
+      const toPubkey = new PublicKey(to)
+      const gift = SystemProgram.transfer({ fromPubkey: key.publicKey, toPubkey, lamports: 1 })
+      return run(gift, instructionOf(spl.memo(memo)))
+    },
     async makeOtherToken() {
       const mint = Keypair.generate()
       const other = encodeBase58(mint.publicKey.toBytes())

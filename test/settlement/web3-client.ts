@@ -179,7 +179,21 @@ export function createWeb3Client(rpcUrl: string, wsUrl?: string): ScriptClient {
       tx.sign([payer])
       const signature = await connection.sendTransaction(tx)
       await connection.confirmTransaction({ signature, blockhash: recentBlockhash, ...life }, 'confirmed')
-      return signature
+      return { signature, table: lookupTable.toBase58() }
+    },
+    async tableAccount(table) {
+      const found = (await connection.getAddressLookupTable(new PublicKey(table))).value
+      return (
+        found && {
+          authority: found.state.authority?.toBase58() ?? '',
+          addresses: found.state.addresses.map((key) => key.toBase58()),
+          isActive: found.isActive(),
+        }
+      )
+    },
+    async deactivateTable(table) {
+      const at = { lookupTable: new PublicKey(table), authority: payer.publicKey }
+      await land([AddressLookupTableProgram.deactivateLookupTable(at)], [payer])
     },
     async allTokens(owner) {
       const programId = new PublicKey(spl.TOKEN_PROGRAM)
@@ -219,6 +233,11 @@ export function createWeb3Client(rpcUrl: string, wsUrl?: string): ScriptClient {
         tokenDelta: of(postTokenBalances) - of(preTokenBalances),
         slot: BigInt(found.slot),
         loaded: Object.values(found.meta.loadedAddresses ?? {}).flatMap((list) => list.map((key) => key.toBase58())),
+        lookups: found.transaction.message.addressTableLookups.map((lookup) => ({
+          table: lookup.accountKey.toBase58(),
+          writable: lookup.writableIndexes,
+          readonly: lookup.readonlyIndexes,
+        })),
       }
     },
     async mintAccount(mint) {

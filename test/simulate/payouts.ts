@@ -24,6 +24,8 @@ const total = {
   overpaid: 0,
   underpaid: 0,
   stuck: 0,
+  through: 0,
+  lostTables: 0,
   naive: { histories: 0, overpaid: 0 },
 }
 const bad: number[] = []
@@ -33,15 +35,17 @@ const tell = (line: string): void => {
 }
 
 async function run(seed: number): Promise<void> {
-  const { verdict, restored, turns } = await play(historyOf(seed))
+  const { verdict, restored, turns, through, lostTables } = await play(historyOf(seed))
   total.histories++
   total.crashes += verdict.crashes
   total.restored += restored
   total.overpaid += verdict.overpaid
   total.underpaid += verdict.underpaid
   total.stuck += verdict.stuck
+  total.through += through
+  total.lostTables += lostTables
   if (verdict.overpaid + verdict.underpaid + verdict.stuck > 0) bad.push(seed)
-  if (only !== undefined) tell(`${JSON.stringify({ seed, turns, restored, ...verdict })}\n`)
+  if (only !== undefined) tell(`${JSON.stringify({ seed, turns, restored, through, lostTables, ...verdict })}\n`)
 }
 
 for (const seed of seeds) {

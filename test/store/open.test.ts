@@ -9,7 +9,14 @@ import { checkLedger } from '../../console/rewards/check.ts'
 import { balanceOf } from '../../console/rewards/ledger.ts'
 import { MIGRATIONS } from '../../console/store/migrations.ts'
 import { openDatabase } from '../../console/store/open.ts'
-import { PAYOUT_MOVES, RECEIPT_MOVES, ROLLOUT_MOVES, TASK_MOVES, TRY_STATES } from '../../console/store/states.ts'
+import {
+  PAYOUT_MOVES,
+  RECEIPT_MOVES,
+  ROLLOUT_MOVES,
+  TABLE_MOVES,
+  TASK_MOVES,
+  TRY_STATES,
+} from '../../console/store/states.ts'
 import { StoreError } from '../../console/store/store-error.ts'
 import { type Folder, makeFolder } from '../market/pool.ts'
 
@@ -66,6 +73,7 @@ test('the states in the tables are those of the lifecycles', () => {
   expect(listed('payout_batches')).toEqual(Object.keys(PAYOUT_MOVES))
   expect(listed('software_rollouts').sort()).toEqual(Object.keys(ROLLOUT_MOVES).sort())
   expect(listed('software_tries')).toEqual([...TRY_STATES])
+  expect(listed('lookup_tables')).toEqual(Object.keys(TABLE_MOVES))
 })
 
 const fixtures = new URL('fixtures/', import.meta.url)

@@ -1,5 +1,5 @@
 // What the chain remembers about a landed transaction: balances before and after, logs, error, memo.
-import { encodeBase58 } from '../base58.ts'
+import { listedAt } from './lookup-tables.ts'
 import type { WireTransaction } from './message.ts'
 import type { AccountState, Execution, Svm } from './svm.ts'
 import type { TransactionError } from './svm-errors.ts'
@@ -46,17 +46,11 @@ export function memoOf(transaction: WireTransaction): string | null {
   return memos.length > 0 ? memos.join('; ') : null
 }
 
-// Address lookup table account: 56 bytes of head, then 32-byte addresses.
-const LOOKUP_TABLE_HEAD = 56
-
 /** The addresses a version 0 transaction takes from lookup tables, in the order the runtime gives them. */
 export function loadedAddresses(transaction: WireTransaction, svm: Svm): LoadedAddresses {
   const pick = (table: string, indexes: readonly number[]): string[] => {
     const data = svm.account(table)?.data ?? new Uint8Array()
-    return indexes.map((index) => {
-      const at = LOOKUP_TABLE_HEAD + index * 32
-      return encodeBase58(data.subarray(at, at + 32))
-    })
+    return indexes.map((index) => listedAt(data, index))
   }
   return {
     writable: transaction.lookups.flatMap(({ table, writable }) => pick(table, writable)),

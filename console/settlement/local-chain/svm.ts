@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import type { Account, FailedTransactionMetadata, LiteSvm, TransactionMetadata } from 'litesvm/dist/internal.js'
 import { decodeBase58, encodeBase58 } from '../base58.ts'
 import { ChainError } from '../chain-error.ts'
+import { LOOKUP_TABLE_PROGRAM } from './lookup-tables.ts'
 import { type TransactionError, transactionError } from './svm-errors.ts'
 
 type Native = typeof import('litesvm/dist/internal.js')
@@ -51,7 +52,7 @@ export interface Svm {
 /** Mainnet's; the Clock sysvar carries the epoch. */
 export const SLOTS_PER_EPOCH = 432_000
 const SYSTEM_PROGRAM = new Uint8Array(32)
-const LOOKUP_TABLE_PROGRAM = Buffer.from(decodeBase58('AddressLookupTab1e1111111111111111111111111') ?? [])
+const TABLE_PROGRAM = Buffer.from(decodeBase58(LOOKUP_TABLE_PROGRAM) ?? [])
 /** As many slots as the sysvar SlotHashes remembers. */
 const SLOT_HASHES = 512
 
@@ -175,7 +176,7 @@ const setClock = (svm: LiteSvm, { slot, unixTime }: Moment): void => {
 const usesTables = (wire: Uint8Array): boolean => {
   const signatures = wire[0] ?? 0
   const isVersioned = ((wire[1 + signatures * 64] ?? 0) & 0x80) !== 0
-  return isVersioned || Buffer.from(wire.buffer, wire.byteOffset, wire.byteLength).includes(LOOKUP_TABLE_PROGRAM)
+  return isVersioned || Buffer.from(wire.buffer, wire.byteOffset, wire.byteLength).includes(TABLE_PROGRAM)
 }
 
 /** Keeps the sysvar SlotHashes: the slots before the present one, newest first. */

@@ -44,6 +44,18 @@ const Facts = ({ told }: { told: Transaction }) => (
           <Digest key={signer} text={signer} keep={16} />
         ))}
       </dd>
+      {told.tables.length > 0 && (
+        <>
+          <dt>Lookup table</dt>
+          <dd>
+            {told.tables.map(({ address, accounts }) => (
+              <span key={address}>
+                {plural(accounts, 'account')} from <Digest text={address} keep={16} />
+              </span>
+            ))}
+          </dd>
+        </>
+      )}
     </dl>
     <CopyText text={told.signature} label="the signature" />
   </section>
@@ -55,9 +67,15 @@ const Instructions = ({ told }: { told: Transaction }) => (
       <h2>{plural(told.instructions.length, 'instruction')}</h2>
     </div>
     <ol class="steps">
-      {told.instructions.map(({ name, text }, place) => (
+      {told.instructions.map(({ name, text, accounts }, place) => (
         <li key={`${place} ${name}`}>
           {name} {text && <code>{text}</code>}
+          {accounts.length > 0 && (
+            <details class="json">
+              <summary>{plural(accounts.length, 'account')}</summary>
+              <pre>{accounts.join('\n')}</pre>
+            </details>
+          )}
         </li>
       ))}
     </ol>

@@ -4,6 +4,7 @@ import { zstdCompressSync } from 'node:zlib'
 import { z } from 'zod'
 import { decodeBase58, encodeBase58 } from '../../base58.ts'
 import type { Chain } from '../chain.ts'
+import { parsedTable } from '../lookup-tables.ts'
 import { RpcFault } from '../rpc-fault.ts'
 import type { AccountState } from '../svm.ts'
 import { mintOf, parsedToken, TOKEN_PROGRAM, tokenAccountOf, uiAmount } from '../tokens.ts'
@@ -32,7 +33,8 @@ const encoded = (data: Uint8Array, encoding: AccountConfig['encoding']) => {
 
 /** An account as the RPC writes it. */
 export function accountView(chain: Chain, account: AccountState, { encoding, dataSlice }: Partial<AccountConfig>) {
-  const parsed = encoding === 'jsonParsed' ? parsedToken(account, decimalsOf(chain)) : undefined
+  const parsed =
+    encoding === 'jsonParsed' ? (parsedToken(account, decimalsOf(chain)) ?? parsedTable(account)) : undefined
   const { offset, length } = dataSlice ?? { offset: 0, length: account.data.length }
   return {
     data: parsed ?? encoded(account.data.subarray(offset, offset + length), encoding),
