@@ -71,7 +71,7 @@ interface Ext4 {
   readonly more: readonly string[]
 }
 const makeExt4 = ({ label, from, mib, file, more }: Ext4): Buffer =>
-  run('mke2fs', ['-q', '-t', 'ext4', '-L', label, '-d', from, ...more, file, `${mib}M`])
+  run('mke2fs', ['-q', '-t', 'ext4', '-b', '4096', '-L', label, '-d', from, ...more, file, `${mib}M`])
 
 /** As they lie here, in whole blocks; links are not followed. */
 const mibIn = (folder: string): number => Number.parseInt(run('du', ['-sxm', folder]).toString(), 10)

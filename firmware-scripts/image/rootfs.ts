@@ -4,18 +4,15 @@ import { join } from 'node:path'
 import { type Base, PUBLIC_MIRRORS, sourcesOf } from './base.ts'
 import { run } from './commands.ts'
 
-/** Units that write where nothing may be written, or do again at each boot what does not change; nobody can log in. */
+/** Units that do again at each boot what does not change, or serve people who log in: nobody can. */
 const MASKED = [
   ...['systemd-hwdb-update.service', 'systemd-journal-catalog-update.service', 'systemd-sysusers.service'],
-  ...['systemd-update-done.service', 'systemd-machine-id-commit.service', 'wpa_supplicant.service'],
-  ...[
-    'apt-daily.timer',
-    'apt-daily-upgrade.timer',
-    'dpkg-db-backup.timer',
-    'e2scrub_all.timer',
-    'e2scrub_reap.service',
-  ],
-  ...['getty@.service', 'serial-getty@.service'],
+  ...['systemd-update-done.service', 'systemd-machine-id-commit.service', 'systemd-network-generator.service'],
+  ...['systemd-update-utmp.service', 'systemd-update-utmp-runlevel.service', 'systemd-user-sessions.service'],
+  ...['systemd-logind.service', 'getty@.service', 'serial-getty@.service', 'wpa_supplicant.service'],
+  ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer', 'e2scrub_all.timer', 'e2scrub_reap.service'],
+  ...['sys-kernel-debug.mount', 'sys-kernel-tracing.mount', 'sys-kernel-config.mount', 'sys-fs-fuse-connections.mount'],
+  ...['dev-hugepages.mount', 'dev-mqueue.mount', 'modprobe@.service'],
 ]
 const ENABLED = ['systemd-networkd.service', 'systemd-resolved.service', 'bramble-grow.service']
 
