@@ -10,7 +10,13 @@ const MASKED = [
   ...['systemd-update-done.service', 'systemd-machine-id-commit.service', 'systemd-network-generator.service'],
   ...['systemd-update-utmp.service', 'systemd-update-utmp-runlevel.service', 'systemd-user-sessions.service'],
   ...['systemd-logind.service', 'getty@.service', 'serial-getty@.service', 'wpa_supplicant.service'],
-  ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer', 'e2scrub_all.timer', 'e2scrub_reap.service'],
+  ...[
+    'apt-daily.timer',
+    'apt-daily-upgrade.timer',
+    'dpkg-db-backup.timer',
+    'e2scrub_all.timer',
+    'e2scrub_reap.service',
+  ],
   ...['sys-kernel-debug.mount', 'sys-kernel-tracing.mount', 'sys-kernel-config.mount', 'sys-fs-fuse-connections.mount'],
   ...['dev-hugepages.mount', 'dev-mqueue.mount', 'modprobe@.service'],
 ]
@@ -63,6 +69,11 @@ function copyFiles(from: string, tree: string): void {
   }
 }
 
+const LINKS = {
+  'etc/resolv.conf': '../run/systemd/resolve/stub-resolv.conf',
+  'var/lib/dbus/machine-id': '/etc/machine-id',
+} as const
+
 /** What is this machine's, or should be each board's own. */
 function forget(at: (path: string) => string): void {
   for (const path of [
@@ -83,8 +94,9 @@ function forget(at: (path: string) => string): void {
   writeFileSync(at('etc/apt/sources.list'), sourcesOf(PUBLIC_MIRRORS))
   // Empty: the first boot makes one and keeps it.
   writeFileSync(at('etc/machine-id'), '')
-  rmSync(at('var/lib/dbus/machine-id'), { force: true })
   rmSync(at('var/lib/systemd/random-seed'), { force: true })
-  rmSync(at('etc/resolv.conf'), { force: true })
-  symlinkSync('../run/systemd/resolve/stub-resolv.conf', at('etc/resolv.conf'))
+  for (const [path, to] of Object.entries(LINKS)) {
+    rmSync(at(path), { force: true })
+    symlinkSync(to, at(path))
+  }
 }
