@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # The initramfs: Debian's kernel has the drivers of cards and disks as modules. Loads them, finds the root partition, hands over.
 /bin/busybox mkdir -p /proc /sys /dev /root
 /bin/busybox --install -s /bin

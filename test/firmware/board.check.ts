@@ -87,7 +87,7 @@ afterAll(async () => {
 
 test('a board enrols from its boot partition, answers, comes back, and is removed without a trace', () => {
   const args = ['--directory', at('.'), '--boot', '--register=no', '--keep-unit', '--private-users=no']
-  const { stdout } = spawnSync('systemd-nspawn', args, { encoding: 'utf8', timeout: 150_000, input: '' })
+  const { stdout } = spawnSync('systemd-nspawn', args, { encoding: 'utf8', timeout: 240_000, input: '' })
   expect(existsSync(inside('facts')), stdout).toBe(true)
   const lines = readFileSync(inside('facts'), 'utf8').trim().split('\n')
   const facts = Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)))
@@ -103,6 +103,8 @@ test('a board enrols from its boot partition, answers, comes back, and is remove
     again: '0',
     samePid: 'yes',
     afterKill: 'active',
+    afterHang: 'active',
+    hangSeen: '1',
     stopResult: 'success',
     uninstall: '0',
     keyKept: 'yes',

@@ -29,18 +29,35 @@ for process in /proc/[0-9]*; do
     *main.js*run*) fact agentKiB "$(awk '/^Rss:/ { print $2 }' "$process/smaps_rollup")" ;;
   esac
 done
+# Until another process than the one that is given is in service.
+await_other_than() {
+  local now
+  for _ in $(seq 60); do
+    # In this order: for a moment the service is still called active and has no process any more.
+    now=$(state MainPID)
+    [ "$now" != 0 ] && [ "$now" != "$1" ] && [ "$(state ActiveState)" = active ] && break
+    sleep 1
+  done
+}
 pid=$(state MainPID)
 try again ./install.sh --deb agent.deb
 fact samePid "$([ "$pid" = "$(state MainPID)" ] && echo yes || echo no)"
 # A crashed agent comes back.
 kill -KILL "$pid"
-for _ in $(seq 60); do
-  # In this order: for a moment the service is still called active and has no process any more.
-  now=$(state MainPID)
-  [ "$now" != 0 ] && [ "$now" != "$pid" ] && [ "$(state ActiveState)" = active ] && break
-  sleep 1
-done
+await_other_than "$pid"
 fact afterKill "$(state ActiveState)"
+# One that hangs comes back too: the unit's watchdog, with less patience than a minute.
+mkdir -p /run/systemd/system/bramble-agent.service.d
+printf '[Service]\nWatchdogSec=6\n' >/run/systemd/system/bramble-agent.service.d/watchdog.conf
+systemctl daemon-reload
+pid=$(state MainPID)
+systemctl restart bramble-agent.service
+await_other_than "$pid"
+pid=$(state MainPID)
+kill -STOP "$pid"
+await_other_than "$pid"
+fact afterHang "$(state ActiveState)"
+fact hangSeen "$(journalctl -b --no-pager -u bramble-agent.service | grep -c 'Watchdog timeout')"
 started=$(date +%s%N)
 systemctl stop bramble-agent.path bramble-agent.service
 fact stopMs $((($(date +%s%N) - started) / 1000000))

@@ -1,10 +1,12 @@
 // The image of `npm run firmware:image` on an emulated board with 512 MB: from bramble.toml to answered photos, through power cuts
 // while tasks flow, to a clean end. A real console and a real requester beside it; nothing on the card but what an owner gets.
 import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { encode } from 'cborg'
@@ -15,6 +17,7 @@ import { startPipeline } from '../harness/pipeline.ts'
 import { BUILD, version } from './built.ts'
 import { expectGolden, expectWrittenDigest, type Inferred, MODELS, manifestOf } from './goldens.ts'
 import { addShell, type Guest, HOST_AS_SEEN, partsOf, startGuest } from './guest.ts'
+import { foundIn, tracesOfThisMachine } from './traces.ts'
 
 const CUTS = 10
 /** One more than a board holds at once: what the cut before left half done is answered before the next one. */
@@ -72,7 +75,7 @@ const device = async (): Promise<Device | undefined> => (await bramble.api<Devic
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'bramble-guest-'))
   card = join(work, 'card.img')
-  if (process.env["BUILT"] === undefined) await buildImage()
+  if (process.env['BUILT'] === undefined) await buildImage()
   bramble = await startBramble({ flags: [...FLAGS, '--public-url', `http://${HOST_AS_SEEN}`] })
   await writeCard()
 })
@@ -81,6 +84,18 @@ afterAll(async () => {
   await bramble.stop()
   await removeFolder(bramble.data)
   rmSync(work, { recursive: true })
+})
+
+test('the image and its list belong together, and neither names the machine that built them', async () => {
+  const unpacked = createHash('sha256')
+  const xz = spawn('xz', ['--decompress', '--stdout', `${stem}.img.xz`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await pipeline(xz.stdout, unpacked)
+  const [entry] = JSON.parse(readFileSync(join(BUILD, 'os-list.json'), 'utf8')).os_list
+  expect(entry.extract_sha256).toBe(unpacked.digest('hex'))
+  expect(entry.extract_size).toBe(statSync(`${stem}.img`).size)
+  expect(entry.image_download_size).toBe(statSync(`${stem}.img.xz`).size)
+  // Debian's own address is there, so that a search that finds nothing would be noticed.
+  expect(foundIn(`${stem}.img`, ['deb.debian.org', ...tracesOfThisMachine()])).toEqual(['deb.debian.org'])
 })
 
 test('the board grows its data partition, enrols from its boot partition and erases the token', async () => {
@@ -156,7 +171,7 @@ interface Asked {
 
 /** A requester that always has tasks open until it is told to stop. */
 async function startFlow(random: () => number) {
-  const pipeline = await startPipeline(bramble.ready)
+  const requester = await startPipeline(bramble.ready)
   const frames = ['fashion', 'mobilenet-v1', 'vibration-ae', 'fashion', 'vibration-ae'].flatMap((model) =>
     manifestOf(ROOT, model).golden.map(({ frame, digest }) => ({
       model,
@@ -166,21 +181,21 @@ async function startFlow(random: () => number) {
   )
   const asked = new Map<string, Asked>()
   const topUp = (): void => {
-    while (asked.size - pipeline.answers.size < OPEN_TASKS) {
+    while (asked.size - requester.answers.size < OPEN_TASKS) {
       const { model, digest, data } = frames[Math.floor(random() * frames.length)]!
       const id = `task-${asked.size}`
       asked.set(id, { model, digest })
-      pipeline.send(id, model, encode({ deadline: Date.now() + HOUR, data }))
+      requester.send(id, model, encode({ deadline: Date.now() + HOUR, data }))
     }
   }
   topUp()
   const again = setInterval(topUp, 100)
   return {
     asked,
-    answers: pipeline.answers,
-    answered: pipeline.answered,
+    answers: requester.answers,
+    answered: requester.answered,
     stop: () => clearInterval(again),
-    close: pipeline.close,
+    close: requester.close,
   }
 }
 
