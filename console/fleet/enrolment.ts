@@ -89,8 +89,8 @@ export function createEnrolment(options: EnrolmentOptions) {
         return refused('bad-proof', 'The signature does not fit the public key: delete identity.key and enrol again.')
       try {
         const board = await db.transaction().execute(async (trx) => {
-          const owner = await claimToken(trx, hashOfToken(token), now())
           const id = deviceIdOf(Buffer.from(publicKey, 'base64url'))
+          const owner = await claimToken(trx, hashOfToken(token), now(), id)
           return saveBoard(trx, { id, publicKey, owner, now: now(), wished: name })
         })
         if (options.boardOf(board.id) === undefined) options.add(board)

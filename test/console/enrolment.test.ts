@@ -151,6 +151,16 @@ describe('enrolment', () => {
     expect(await store.db.selectFrom('devices').selectAll().execute()).toHaveLength(1)
   })
 
+  it('answers a board again that lost the answer to its token, but not one that was removed', async () => {
+    const key = newKey()
+    const { token } = await mint()
+    await enrol(key, token)
+    expect(await enrol(key, token)).toMatchObject({ ok: true, credential: { device: key.device } })
+    expect(await enrol(newKey(), token)).toMatchObject({ refusal: { code: 'used-token' } })
+    await store.db.updateTable('devices').set({ removed_at: now }).execute()
+    expect(await enrol(key, token)).toMatchObject({ refusal: { code: 'used-token' } })
+  })
+
   it("does not hand a board to another owner, and leaves that owner's token unused", async () => {
     const key = newKey()
     await enrol(key, (await mint()).token)

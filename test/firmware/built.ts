@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { ARCHITECTURES, type Architecture } from '../../firmware-scripts/deb/elf.ts'
 
 const root = new URL('../..', import.meta.url).pathname
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
 
 export const BUILD = join(root, 'firmware-scripts/build')
 

@@ -13,6 +13,10 @@ const NEEDED: Readonly<Record<string, string>> = {
   sfdisk: 'fdisk',
   debugfs: 'e2fsprogs',
   mmdebstrap: 'mmdebstrap',
+  'arch-test': 'arch-test',
+  depmod: 'kmod',
+  cpio: 'cpio',
+  'qemu-system-aarch64': 'qemu-system-arm',
   'systemd-nspawn': 'systemd-container',
   unshare: 'util-linux',
 }

@@ -97,6 +97,8 @@ describe('native files', () => {
 describe('the scripts', () => {
   const scripts = [
     ...globSync('firmware-scripts/*.sh', { cwd: root }),
+    'firmware-scripts/image/initramfs.sh',
+    ...globSync('firmware-scripts/image/root/usr/lib/bramble-os/*', { cwd: root }),
     ...['bramble-agent', 'launch', 'postinst', 'prerm', 'postrm'].map((name) => `firmware-scripts/deb/files/${name}`),
   ]
 
@@ -104,7 +106,10 @@ describe('the scripts', () => {
     expect(spawnSync('shellcheck', scripts, { cwd: root, encoding: 'utf8' }).stdout).toBe('')
   })
 
-  test.each(scripts.filter((script) => script.endsWith('.sh')))('%s explains itself', (script) => {
-    expect(spawnSync('bash', [script, '--help'], { cwd: root }).status).toBe(0)
-  })
+  test.each(scripts.filter((script) => /^firmware-scripts\/\w[\w-]*\.sh$|\/grow$/.test(script)))(
+    '%s explains itself',
+    (script) => {
+      expect(spawnSync('bash', [script, '--help'], { cwd: root }).status).toBe(0)
+    },
+  )
 })

@@ -1,0 +1,67 @@
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { PUBLIC_MIRRORS, sourcesOf } from '../../firmware-scripts/image/base.ts'
+import { listOf } from '../../firmware-scripts/image/list.ts'
+
+const main = new URL('../../firmware-scripts/image/main.ts', import.meta.url).pathname
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'bramble-image-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const build = (args: readonly string[], env: NodeJS.ProcessEnv = process.env) =>
+  spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', env })
+
+describe('the image builder', () => {
+  test('explains itself', () => {
+    const { status, stdout } = build(['--help'])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/--toml[\s\S]*Must be run as root[\s\S]*mmdebstrap/)
+  })
+
+  test('names every missing Debian package at once, or that it must be root', () => {
+    const { status, stderr } = build([], { PATH: folder })
+    expect(status).toBe(2)
+    expect(stderr).toMatch(/^Debian packages are missing: apt-get install (\S+ ){3,}|^run this as root/)
+  })
+
+  test('refuses options that it does not have', () => {
+    const { status, stderr } = build(['--size', '3'])
+    expect(status).toBe(2)
+    expect(stderr).toMatch(/--size/)
+  })
+
+  test("leaves Debian's public address in the image", () => {
+    const hosts = sourcesOf(PUBLIC_MIRRORS).match(/https?:\/\/[^/]+/g)
+    expect(new Set(hosts)).toEqual(new Set(['http://deb.debian.org']))
+  })
+})
+
+test('the list for Raspberry Pi Imager says what its files are', async () => {
+  const [image, compressed] = [join(folder, 'os.img'), join(folder, 'os.img.xz')]
+  writeFileSync(image, 'an image')
+  writeFileSync(compressed, 'shorter')
+  const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+  const list = await listOf({ version: '1.2.3', image, compressed, base: 'https://example.org/os', date: '2026-11-23' })
+  expect(list.os_list).toEqual([
+    {
+      name: 'Bramble 1.2.3 (64-bit)',
+      description: expect.any(String),
+      icon: 'https://example.org/os/bramble.svg',
+      url: 'https://example.org/os/os.img.xz',
+      extract_size: 8,
+      extract_sha256: sha256('an image'),
+      image_download_size: 7,
+      image_download_sha256: sha256('shorter'),
+      release_date: '2026-11-23',
+      init_format: 'none',
+      architecture: 'armv8',
+      devices: ['pi3-64bit', 'pi4-64bit'],
+    },
+  ])
+})
