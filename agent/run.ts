@@ -26,7 +26,7 @@ import { type Board, readBoard } from './presence/vitals.ts'
 import { createPresence, type Presence } from './presence.ts'
 import { openSoftware, type Software } from './software.ts'
 import { stop } from './stop.ts'
-import { openSupply, readFolder, type Supply } from './supply.ts'
+import { freeBytesOf, openSupply, readFolder, type Supply } from './supply.ts'
 import { openLink, voiceOf } from './voice.ts'
 
 const MIB = 1024 * 1024
@@ -151,6 +151,7 @@ async function connect(opened: Opened): Promise<Agent> {
     ...opened.surroundings,
     work: core.work,
     desired: () => supply.packages?.desired(),
+    freeBytes: () => freeBytesOf(opened.config.data),
     changed,
     clock: systemClock,
   })

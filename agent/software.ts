@@ -1,7 +1,6 @@
 // Which version of the agent this board runs, and how it gets another one from its console: fetched and checked beside the one that
 // runs, switched by one rename, watched for some minutes, and given up by the launcher where it does not show itself well.
 import { existsSync } from 'node:fs'
-import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { SoftwareState } from '../broker/protocol/messages.ts'
@@ -54,6 +53,7 @@ interface Options {
   readonly host: InferenceHost
   readonly work: Pick<Work, 'load'>
   readonly buffer: Pick<Buffer, 'owed'>
+  readonly freeBytes: () => Promise<number>
   /** What `state` answers has changed. */
   readonly changed: () => void
   readonly clock: Clock
@@ -147,7 +147,7 @@ function createUpdates(options: Options, here: Here, replaced: () => void): Upda
 }
 
 function fillingOf(
-  { work, clock }: Options,
+  { work, freeBytes, clock }: Options,
   { place, slots, arch }: Here,
   renewal: NonNullable<Membership['renewal']>,
   keys: Publishers,
@@ -157,10 +157,7 @@ function fillingOf(
   const transfer = createTransfer({
     console: { url: renewal.current().console, bearer: () => renewal.current().credential },
     staging,
-    freeBytes: async () => {
-      const { bavail, bsize } = await statfs(place.root)
-      return bavail * bsize
-    },
+    freeBytes,
     breathe: createBreath({ isBusy: () => work.load() > 0, clock }),
     releaseBytes: RELEASE_BYTES,
   })

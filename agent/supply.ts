@@ -94,6 +94,11 @@ function fromConsole(packages: Packages, { serving, log }: Options): Supply {
   }
 }
 
+export async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize
+}
+
 function packagesOptions(options: Options, renewal: NonNullable<Membership['renewal']>) {
   const { config, serving, host, work } = options
   const pins = readPins({
@@ -110,10 +115,7 @@ function packagesOptions(options: Options, renewal: NonNullable<Membership['rene
     ...(pins && { pins }),
     ...(config.serve && { only: config.serve }),
     quotaBytes: config.cacheMiB * MIB,
-    freeBytes: async () => {
-      const { bavail, bsize } = await statfs(config.data)
-      return bavail * bsize
-    },
+    freeBytes: () => freeBytesOf(config.data),
     serving,
     prove: (pkg: ModelPackage) => proveGoldens(host, pkg),
     drained: work.finished,

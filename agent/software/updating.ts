@@ -118,8 +118,10 @@ export function createUpdating(options: Options): Updating {
     const reason = error instanceof Error ? error.message : String(error)
     // What came and was thrown away is no progress: a console that lies is asked ever more rarely.
     const lies = code === 'wrong-bytes'
-    holds.hold(release, reason, !lies && (telling.now()?.done ?? 0) > 0)
-    tell(release, { state: lies || code === 'no-room' ? 'refused' : 'downloading', reason })
+    const done = telling.now()?.done
+    holds.hold(release, reason, !lies && (done ?? 0) > 0)
+    const state = lies || code === 'no-room' ? 'refused' : 'downloading'
+    tell(release, { state, reason, ...(done !== undefined && { done }) })
   }
 
   async function attempt(wanted: Wish, signal: AbortSignal): Promise<boolean> {

@@ -1,19 +1,21 @@
-// `npm run firmware:deb -- [--arch arm64|amd64] [--out FOLDER]`: the agent's Debian package, from this repository and its lockfile.
+// `npm run firmware:deb -- [--arch arm64|amd64] [--out FOLDER] [--software-key ID:KEY]`: the agent's Debian package, from this repository and its lockfile.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { readPins, TrustError } from '../../agent/packages/trust.ts'
 import { pack } from './control.ts'
-import { ARCHITECTURES, type Architecture, nativeFiles } from './elf.ts'
+import { ARCHITECTURES, type Architecture } from './elf.ts'
 import { BuildError, createPackages } from './packages.ts'
 import { layOut } from './tree.ts'
 
-const HELP = `npm run firmware:deb -- [--arch arm64|amd64] [--out FOLDER]
+const HELP = `npm run firmware:deb -- [--arch arm64|amd64] [--out FOLDER] [--software-key ID:KEY[,ID:KEY]]
 
 Builds bramble-agent_VERSION_ARCH.deb: the bundled agent, its Node, its native modules, the default models.
   --arch   arm64 (Raspberry Pi, Jetson; the default) or amd64
   --out    where the package goes (firmware-scripts/build)
+  --software-key   whose updates of the agent a board with this package takes from its console (nobody's)
 Needs dpkg-deb, and binutils of the architecture; npm packages of another architecture are fetched once.`
 
 /** What a slow connection and a small card bear. */
@@ -29,17 +31,7 @@ function dateOfSources(): number {
   }
 }
 
-function refuseForeign(tree: string, architecture: Architecture): void {
-  const natives = nativeFiles(tree)
-  const foreign = natives.filter(({ machine }) => machine !== architecture)
-  if (foreign.length > 0)
-    throw new BuildError(
-      `not of ${architecture}: ${foreign.map(({ file, machine }) => `${file} (${machine})`).join(', ')}`,
-    )
-  if (natives.length === 0) throw new BuildError('there is no native file in the package')
-}
-
-async function build(architecture: Architecture, out: string): Promise<void> {
+async function build(architecture: Architecture, out: string, softwareKeys: readonly string[]): Promise<void> {
   const startedAt = performance.now()
   const tell = (line: string): void =>
     void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${line}\n`)
@@ -47,8 +39,7 @@ async function build(architecture: Architecture, out: string): Promise<void> {
   const folderOf = createPackages({ root, cache: join(root, 'firmware-scripts/build/npm'), tell })
   mkdirSync(out, { recursive: true })
   const tree = join(root, 'firmware-scripts/build', `tree-${architecture}`)
-  await layOut(tree, { root, architecture, folderOf, version, tell })
-  refuseForeign(tree, architecture)
+  await layOut(tree, { root, architecture, folderOf, version, softwareKeys, tell })
   const file = join(out, `bramble-agent_${version}_${architecture}.deb`)
   tell('compressing, which takes a minute or two')
   const scripts = join(root, 'firmware-scripts/deb/files')
@@ -59,6 +50,13 @@ async function build(architecture: Architecture, out: string): Promise<void> {
   console.log(file)
 }
 
+/** A wrong key would leave the boards without updates, and nobody would see it before the first one. */
+function readKeys(texts: readonly string[]): readonly string[] {
+  const keys = texts.flatMap((text) => text.split(',')).map((key) => key.trim())
+  readPins({ flag: '--software-key', named: keys })
+  return keys
+}
+
 const isArchitecture = (text: string): text is Architecture => ARCHITECTURES.some((one) => one === text)
 
 try {
@@ -66,16 +64,17 @@ try {
     options: {
       arch: { type: 'string', default: 'arm64' },
       out: { type: 'string', default: join(root, 'firmware-scripts/build') },
+      'software-key': { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) console.log(HELP)
   else if (!isArchitecture(values.arch))
     throw new BuildError(`--arch: must be ${ARCHITECTURES.join(' or ')}, not ${values.arch}`)
-  else await build(values.arch, resolve(values.out))
+  else await build(values.arch, resolve(values.out), readKeys(values['software-key']))
 } catch (error) {
   const isUsage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
-  if (!(error instanceof BuildError) && !isUsage) throw error
+  if (!(error instanceof BuildError || error instanceof TrustError) && !isUsage) throw error
   console.error(error.message)
   process.exitCode = 2
 }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { bundle } from './bundle.ts'
-import type { Architecture } from './elf.ts'
+import { type Architecture, nativeFiles } from './elf.ts'
 import { BuildError, cpuOf } from './packages.ts'
 import { copyParts } from './parts.ts'
 
@@ -21,9 +21,11 @@ const PLACES: Readonly<Record<string, string>> = {
   'journald.conf': 'etc/systemd/journald.conf.d/50-bramble.conf',
   'bramble.toml': 'usr/share/doc/bramble-agent/bramble.toml',
 }
+/** As agent/software.ts looks for them. */
+const SOFTWARE_KEYS = 'software-keys'
 const PROGRAM_FILES = new Set(['bramble-agent', 'launch'])
 
-interface Options {
+interface Program {
   readonly root: string
   readonly architecture: Architecture
   readonly folderOf: (name: string) => string
@@ -31,20 +33,33 @@ interface Options {
   readonly tell: (line: string) => void
 }
 
-/** Fills `tree`, which is emptied before. */
-export async function layOut(tree: string, options: Options): Promise<void> {
-  const { root, architecture, folderOf, version, tell } = options
-  const home = join(tree, HOME)
-  rmSync(tree, { recursive: true, force: true })
+interface Options extends Program {
+  /** Lines `ID:KEY`: whose versions of the agent the board may run. */
+  readonly softwareKeys: readonly string[]
+}
+
+/** What an update replaces: programs, Node, native modules. Fills `home`, which is emptied before. */
+export async function layOutProgram(home: string, { root, architecture, folderOf, version, tell }: Program) {
+  rmSync(home, { recursive: true, force: true })
   mkdirSync(home, { recursive: true })
   tell('bundling the agent')
   await bundle(root, join(home, 'agent'))
   writeFileSync(join(home, 'package.json'), `${JSON.stringify({ name: 'bramble-agent', version, type: 'module' })}\n`)
-  tell('copying native modules and models')
+  tell('copying native modules')
   copyParts(architecture, folderOf, join(home, 'node_modules'))
-  copyModels(join(root, 'models'), join(home, 'models'))
   tell('stripping Node')
   placeNode(architecture, folderOf, home)
+  refuseForeign(home, architecture)
+}
+
+/** Fills `tree`, which is emptied before. */
+export async function layOut(tree: string, options: Options): Promise<void> {
+  const { root, softwareKeys } = options
+  const home = join(tree, HOME)
+  rmSync(tree, { recursive: true, force: true })
+  await layOutProgram(home, options)
+  copyModels(join(root, 'models'), join(home, 'models'))
+  if (softwareKeys.length > 0) writeFileSync(join(home, SOFTWARE_KEYS), softwareKeys.map((key) => `${key}\n`).join(''))
   for (const [name, place] of Object.entries(PLACES)) {
     mkdirSync(join(tree, place, '..'), { recursive: true })
     cpSync(join(root, 'firmware-scripts/deb/files', name), join(tree, place))
@@ -57,6 +72,16 @@ export async function layOut(tree: string, options: Options): Promise<void> {
 const OTHERS = `Node.js, the native modules and each model carry their own licences: see
 /${HOME}/LICENSE.node, /${HOME}/node_modules/*/LICENSE and /${HOME}/models/*/LICENSE.
 `
+
+function refuseForeign(home: string, architecture: Architecture): void {
+  const natives = nativeFiles(home)
+  const foreign = natives.filter(({ machine }) => machine !== architecture)
+  if (foreign.length > 0)
+    throw new BuildError(
+      `not of ${architecture}: ${foreign.map(({ file, machine }) => `${file} (${machine})`).join(', ')}`,
+    )
+  if (natives.length === 0) throw new BuildError('there is no native file in the package')
+}
 
 /** A package is a folder with a model.json. */
 function copyModels(from: string, to: string): void {

@@ -8,10 +8,13 @@ import { join, relative } from 'node:path'
 import { pino } from 'pino'
 import type { Clock } from '../../agent/clock.ts'
 import { createServing, type Serving } from '../../agent/frames/serving.ts'
+import { OUTBOX_WRITES } from '../../agent/outbox/migrations.ts'
 import type { Proof } from '../../agent/packages/proving.ts'
 import { createPackages, type Packages, type PackagesOptions } from '../../agent/packages.ts'
+import { archOf } from '../../agent/software/place.ts'
 import type { PackageState, Runtime } from '../../broker/protocol/messages.ts'
 import { type Desired, digestOfRelease, type Release, signRelease } from '../../broker/protocol/packages.ts'
+import { type SoftwareRelease, signSoftware } from '../../broker/protocol/software.ts'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import type { InferenceHost } from '../../models/runtime/host.ts'
 import { createFakeClock } from './fake-clock.ts'
@@ -81,6 +84,25 @@ export function createPublisher(id = 'acme') {
       bend(release)
       return signRelease(release, privateKey)
     },
+    /** The signed release of a version of the agent; `node` is a program. */
+    signSoftware(name: string, files: Files, bend: (release: SoftwareRelease) => void = () => {}): string {
+      const release: SoftwareRelease = {
+        software: 'bramble-agent',
+        version: name,
+        arch: archOf(process.arch) ?? 'amd64',
+        publisher: id,
+        at: '2026-11-22T00:00:00Z',
+        outbox: OUTBOX_WRITES,
+        files: [...files].map(([path, bytes]) => ({
+          path,
+          sha256: sha256(bytes),
+          bytes: bytes.byteLength,
+          ...(path === 'node' && { run: true }),
+        })),
+      }
+      bend(release)
+      return signSoftware(release, privateKey)
+    },
   }
 }
 export type Publisher = ReturnType<typeof createPublisher>
@@ -94,17 +116,19 @@ export async function startConsole(publishers: readonly Publisher[] = []) {
   const asked: { path: string; range?: string }[] = []
   const lies = new Map<string, Answer>()
   let wish: Pick<Desired, 'models'> = {}
+  let software: Desired['software']
   let revision = 1
   let skewMs = 0
   let trusted = publishers.map(({ id, key }) => ({ id, key }))
 
-  function desired(response: ServerResponse): void {
-    const body: Desired = { revision, now: Date.UTC(2026, 10, 22) + skewMs, publishers: trusted, ...wish }
+  function desired(response: ServerResponse, arch: string | null): void {
+    const said: Desired = { revision, now: Date.UTC(2026, 10, 22) + skewMs, publishers: trusted, ...wish }
+    const body = { ...said, ...(arch !== null && software && { software }) }
     response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
   }
 
   const listener: RequestListener = (request, response) => {
-    const path = request.url ?? ''
+    const { pathname: path, searchParams } = new URL(request.url ?? '', 'http://console')
     const { range } = request.headers
     asked.push({ path, ...(range !== undefined && { range }) })
     if (request.headers.authorization !== `Bearer ${TOKEN}`) return void response.writeHead(401).end()
@@ -113,7 +137,7 @@ export async function startConsole(publishers: readonly Publisher[] = []) {
     const bytes = release === undefined ? (blobs.get(name) ?? Buffer.alloc(0)) : Buffer.from(release)
     const lie = lies.get(name)
     if (lie) return lie(request, response, bytes)
-    if (path === '/boards/desired') return desired(response)
+    if (path === '/boards/desired') return desired(response, searchParams.get('arch'))
     if (bytes.byteLength === 0) return void response.writeHead(404).end()
     whole(request, response, bytes)
   }
@@ -134,6 +158,16 @@ export async function startConsole(publishers: readonly Publisher[] = []) {
     },
     want(...models: NonNullable<Desired['models']>) {
       wish = { models }
+      revision += 1
+    },
+    /** As `offer`, of the agent itself. */
+    offerSoftware(version: string, files: Files, jws: string): NonNullable<Desired['software']> {
+      for (const bytes of files.values()) blobs.set(sha256(bytes), bytes)
+      releases.set(digestOfRelease(jws), jws)
+      return { version, release: digestOfRelease(jws) }
+    },
+    wantSoftware(wanted?: Desired['software']) {
+      software = wanted
       revision += 1
     },
     /** No opinion. */

@@ -16,7 +16,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Bramble, removeFolder, startBramble } from '../harness/bramble.ts'
-import { BUILD, packageFor } from './built.ts'
+import { packageFor } from './built.ts'
+import { rootFileSystem } from './root-file-system.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const TOML = (url: string, token: string): string => `console = "${url}"\r\ntoken = "${token}"\r\nname = "porch"\r\n`
@@ -25,19 +26,6 @@ let work: string
 let bramble: Bramble
 const at = (name: string): string => join(work, 'board', name)
 const inside = (name: string): string => at(join('opt/bramble', name))
-
-/** A minute the first time; kept, because it only depends on Debian's packages. */
-function rootFileSystem(): string {
-  const file = join(BUILD, 'rootfs-amd64.tar')
-  if (existsSync(file)) return file
-  mkdirSync(BUILD, { recursive: true })
-  const include = '--include=systemd,systemd-sysv,libstdc++6'
-  const sources = globSync('/etc/apt/sources.list.d/debian.sources')
-  execFileSync('mmdebstrap', ['--variant=minbase', '--arch=amd64', include, 'bookworm', `${file}.part.tar`, ...sources])
-  cpSync(`${file}.part.tar`, file)
-  rmSync(`${file}.part.tar`)
-  return file
-}
 
 const SERVICE = `[Unit]
 After=multi-user.target
