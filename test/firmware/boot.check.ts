@@ -2,7 +2,6 @@
 // while tasks flow, to a clean end. A real console and a real requester beside it; nothing on the card but what an owner gets.
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +13,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Device, LedgerCheck } from '../../console/routes/shapes.ts'
 import { type Bramble, ROOT, removeFolder, startBramble } from '../harness/bramble.ts'
 import { startPipeline } from '../harness/pipeline.ts'
-import { BUILD, version } from './built.ts'
+import { BUILD, buildImage, IMAGE } from './built.ts'
 import { expectGolden, expectWrittenDigest, type Inferred, MODELS, manifestOf } from './goldens.ts'
 import { addShell, type Guest, HOST_AS_SEEN, partsOf, startGuest } from './guest.ts'
 import { foundIn, tracesOfThisMachine } from './traces.ts'
@@ -28,7 +27,6 @@ const HOUR = 3_600_000
 const SEED = Number(process.env['BRAMBLE_SEED'] ?? 7)
 const FLAGS = ['--agents', '0', '--no-demo', '--hold-s', '1', '--settle-every-s', '86400']
 
-const stem = join(BUILD, `bramble-os_${version}_arm64`)
 let work: string
 let card: string
 let bramble: Bramble
@@ -45,14 +43,9 @@ function createRandom(seed: number): () => number {
   }
 }
 
-async function buildImage(): Promise<void> {
-  const child = spawn(process.execPath, ['firmware-scripts/image/main.ts'], { cwd: ROOT, stdio: 'inherit' })
-  expect((await once(child, 'exit'))[0]).toBe(0)
-}
-
 /** A card of 2 GB with the image on it and the owner's file on its boot partition. */
 async function writeCard(): Promise<void> {
-  execFileSync('cp', ['--sparse=always', `${stem}.img`, card])
+  execFileSync('cp', ['--sparse=always', `${IMAGE}.img`, card])
   truncateSync(card, 2 * 2 ** 30)
   addShell(card, work)
   const { token } = await bramble.api<{ token: string }>('/api/enrollments', {
@@ -66,7 +59,7 @@ async function writeCard(): Promise<void> {
 }
 
 const boot = async (): Promise<Guest> => {
-  guest = await startGuest({ card, stem, work })
+  guest = await startGuest({ card, stem: IMAGE, work })
   return guest
 }
 
@@ -75,7 +68,7 @@ const device = async (): Promise<Device | undefined> => (await bramble.api<Devic
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'bramble-guest-'))
   card = join(work, 'card.img')
-  if (process.env['BUILT'] === undefined) await buildImage()
+  buildImage()
   bramble = await startBramble({ flags: [...FLAGS, '--public-url', `http://${HOST_AS_SEEN}`] })
   await writeCard()
 })
@@ -88,14 +81,14 @@ afterAll(async () => {
 
 test('the image and its list belong together, and neither names the machine that built them', async () => {
   const unpacked = createHash('sha256')
-  const xz = spawn('xz', ['--decompress', '--stdout', `${stem}.img.xz`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const xz = spawn('xz', ['--decompress', '--stdout', `${IMAGE}.img.xz`], { stdio: ['ignore', 'pipe', 'inherit'] })
   await pipeline(xz.stdout, unpacked)
   const [entry] = JSON.parse(readFileSync(join(BUILD, 'os-list.json'), 'utf8')).os_list
   expect(entry.extract_sha256).toBe(unpacked.digest('hex'))
-  expect(entry.extract_size).toBe(statSync(`${stem}.img`).size)
-  expect(entry.image_download_size).toBe(statSync(`${stem}.img.xz`).size)
+  expect(entry.extract_size).toBe(statSync(`${IMAGE}.img`).size)
+  expect(entry.image_download_size).toBe(statSync(`${IMAGE}.img.xz`).size)
   // Debian's own address is there, so that a search that finds nothing would be noticed.
-  expect(foundIn(`${stem}.img`, ['deb.debian.org', ...tracesOfThisMachine()])).toEqual(['deb.debian.org'])
+  expect(foundIn(`${IMAGE}.img`, ['deb.debian.org', ...tracesOfThisMachine()])).toEqual(['deb.debian.org'])
 })
 
 test('the board grows its data partition, enrols from its boot partition and erases the token', async () => {
@@ -264,11 +257,11 @@ test('the board powers off by itself, and its file systems are whole', async () 
   })
   execFileSync('fsck.vfat', ['-n', fat!])
   execFileSync('e2fsck', ['-fn', data!], { stdio: 'pipe' })
-  const [, released] = partsOf(`${stem}.img`)
+  const [, released] = partsOf(`${IMAGE}.img`)
   execFileSync('cmp', [
     `--bytes=${released!.size * 512}`,
     `--ignore-initial=0:${released!.start * 512}`,
     root!,
-    `${stem}.img`,
+    `${IMAGE}.img`,
   ])
 })
