@@ -35,6 +35,12 @@ describe('config', () => {
     expect(read({ BRAMBLE_HTTP_PORT: '9000' }, { http: '9001' })).toMatchObject({ config: { http: 9001 } })
   })
 
+  it('has payouts go through lookup tables unless told otherwise', () => {
+    expect(read({})).toMatchObject({ config: { lookupTables: true } })
+    expect(read({}, { lookupTables: 'false' })).toMatchObject({ config: { lookupTables: false } })
+    expect(read({ BRAMBLE_LOOKUP_TABLES: '0' })).toMatchObject({ config: { lookupTables: false } })
+  })
+
   it('takes an empty variable for an unset one', () => {
     expect(read({ BRAMBLE_AGENTS: '' })).toMatchObject({ config: { agents: 2 } })
   })

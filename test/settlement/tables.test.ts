@@ -161,6 +161,38 @@ describe('payouts through a lookup table', () => {
   })
 })
 
+describe('what the chain says of a table', () => {
+  it('counts once it is final, and an account only when it was listed in a slot before', async () => {
+    await begin()
+    const payer = world.chain()
+    const address = await tableAddress()
+    const seen = async () => (await payer.tables([address])).found.get(address)
+    expect(await seen()).toMatchObject({ isOurs: true, usable: OWNERS, deactivatedAt: undefined })
+    const order = { do: 'extend', address, accounts: [newWallet(), newWallet()] } as const
+    await payer.send(payer.signTable(order, await payer.lifetime()).wire)
+    expect(await seen()).toMatchObject({ usable: OWNERS, addresses: { length: OWNERS + 2 } })
+    lab.clock.advance(20_000)
+    expect(await seen()).toMatchObject({ usable: OWNERS + 2 })
+    const { isOurs, addresses } = (await lab.solana.payer(token).tables([address])).found.get(address)!
+    expect([isOurs, addresses.length]).toEqual([false, OWNERS + 2])
+    expect((await payer.tables([token.mint])).found.get(token.mint)).toMatchObject({ isOurs: false, usable: 0 })
+  })
+
+  it('is not asked of blocks that may be forked away', async () => {
+    const engine = await begin()
+    const address = await tableAddress()
+    through(async (method, body, forward) => {
+      const text = forward()
+      if (method !== 'getMultipleAccounts' || !body.includes(address) || body.includes('finalized')) return text
+      return JSON.stringify({ ...JSON.parse(text), result: { ...JSON.parse(text).result, value: [null] } })
+    })
+    const { planned } = await engine.settleNow()
+    await drive(engine, 20)
+    expect(await versionsOf(planned)).toEqual([0, 'legacy'])
+    await expectAllPaid()
+  })
+})
+
 describe('a table that lists something else than it should', () => {
   const swapRows = async (): Promise<void> => {
     const { db } = world.store
