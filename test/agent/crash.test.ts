@@ -16,4 +16,4 @@ test('a killed agent loses nothing it had written and repeats nothing differentl
     killed += fates.filter((fate) => fate.steps === undefined).length
   }
   expect(killed).toBeGreaterThan(steps / 2)
-})
+}, 120_000)
