@@ -132,8 +132,26 @@ async function differences(db: Kysely<Database>, chain: Chain, slot: number): Pr
   return { unknown, newest, tables, trouble: undefined }
 }
 
+/** Final transfers never change: with many of them, each turn goes on from what the one before was answered. */
+function remembering(chain: Chain): { readonly chain: Chain; forget(): void } {
+  const known = new Map<string, ChainTransfer>()
+  return {
+    chain: {
+      ...chain,
+      async transfer(signature) {
+        const found = known.get(signature) ?? (await chain.transfer(signature))
+        if (found !== undefined) known.set(signature, found)
+        return found
+      },
+    },
+    forget: () => known.clear(),
+  }
+}
+
 export function createGate(options: GateOptions): Gate {
-  const { db, chain, lease, now, log, moved, isKnown, tablesSeen, quietBlocks } = options
+  const memory = remembering(options.chain)
+  const { chain } = memory
+  const { db, lease, now, log, moved, isKnown, tablesSeen, quietBlocks } = options
   const awaited = new Set<string>()
   let isOpen = false
   let firstHeight: number | undefined
@@ -184,9 +202,10 @@ export function createGate(options: GateOptions): Gate {
       if (trouble !== undefined) return { mode: 'watch', trouble }
       for (const { signature } of unknown) awaited.add(signature)
       if (unknown.length === 0) {
-        // Payouts do not wait for tables; the next start finds them again.
+        // Payouts do not wait for tables; they are told later, or found again at the next start.
         const isTold = tables.length === 0 || (await tablesSeen(tables))
         isOpen = await isComplete()
+        if (isOpen) memory.forget()
         if (isOpen && isTold && newest !== undefined) await writeMark(db, newest)
         return isOpen ? { mode: 'pay', trouble: undefined } : { mode: 'watch', trouble: NOTHING_YET }
       }

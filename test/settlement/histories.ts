@@ -170,7 +170,7 @@ export async function playOn(lab: Lab, token: Token, history: History): Promise<
   // A database that came back at the very end is still to be compared with the chain.
   for (let more = 0; more < (restores && 100); more++) {
     lab.clock.advance(3_000)
-    await survive(0, 'settleNow')
+    await survive(0, more % 2 === 0 ? 'settleNow' : 'tend')
   }
   const through = await paidThrough(world)
   const known = await world.store.db

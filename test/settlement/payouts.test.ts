@@ -325,6 +325,30 @@ it('gets on batch by batch over an RPC that loses many calls', async () => {
   await many.close()
 })
 
+it('takes many payouts in that a backup does not know, over an RPC that loses many calls', async () => {
+  const many = await createWorld({ lab, token, amounts: Array.from({ length: 64 }, () => 3n) })
+  const file = await many.backup()
+  await many.engine().settleNow()
+  await drive(many.engine(), 20)
+  await many.restore(file)
+  let calls = 0
+  many.network = {
+    ...many.network,
+    wire: async (method, _body, forward) => {
+      // Eight are to be read, one after another.
+      if (method === 'getTransaction' && ++calls % 3 === 0) throw new TypeError('fetch failed')
+      return forward()
+    },
+  }
+  const restored = many.engine()
+  await restored.settleNow()
+  await drive(restored, 20)
+  expect(await many.openBatches()).toBe(0)
+  for (const { wallet, owed, paid } of await many.ledger())
+    expect([paid, await many.held(wallet)]).toEqual([owed, owed])
+  await many.close()
+})
+
 describe('the loop', () => {
   it('turns until it is told to stop, backs off while nobody answers, and gives its lease back', async () => {
     const stop = new AbortController()

@@ -44,7 +44,7 @@ async function run(seed: number): Promise<void> {
   total.stuck += verdict.stuck
   total.through += through
   total.lostTables += lostTables
-  if (verdict.overpaid + verdict.underpaid + verdict.stuck > 0) bad.push(seed)
+  if (verdict.overpaid + verdict.underpaid + verdict.stuck + lostTables > 0) bad.push(seed)
   if (only !== undefined) tell(`${JSON.stringify({ seed, turns, restored, through, lostTables, ...verdict })}\n`)
 }
 

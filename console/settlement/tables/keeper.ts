@@ -70,17 +70,20 @@ async function step({ db, chain, acts, now }: Parts, shelf: readonly ShelfTable[
   }
 }
 
-async function takeInStrange({ db, chain, now, log }: Parts, addresses: readonly string[]): Promise<void> {
+/** False when the answering node had not seen what is final: it may lack some of them. */
+async function takeInStrange({ db, chain, now, log }: Parts, addresses: readonly string[]): Promise<boolean> {
   const rows = await db.selectFrom('lookup_tables').select('address').where('address', 'in', addresses).execute()
   const known = new Set(rows.map(({ address }) => address))
   const strange = [...new Set(addresses)].filter((address) => !known.has(address))
-  if (strange.length === 0) return
+  if (strange.length === 0) return true
+  const final = await chain.finalized()
   // Anybody may write such a memo and name the treasury.
-  const { found } = await chain.tables(strange)
+  const { found, slot } = await chain.tables(strange)
   const ours = strange.filter((address) => found.get(address)?.isOurs)
-  if (ours.length === 0) return
+  if (ours.length === 0) return slot >= final.slot
   await db.transaction().execute((trx) => takeIn(trx, ours, now()))
   log.warn({ tables: ours }, 'lookup tables were found on the chain and not here; their rent is taken back')
+  return slot >= final.slot
 }
 
 export function createTableKeeper({ terms, ...options }: KeeperOptions): TableKeeper {
@@ -90,6 +93,16 @@ export function createTableKeeper({ terms, ...options }: KeeperOptions): TableKe
   const capacities = (): Capacities => {
     known ??= capacitiesOf(chain)
     return known
+  }
+  /** Named in the history, and the chain did not tell of them yet. */
+  let untold: readonly string[] = []
+  const takeInAll = async (addresses: readonly string[]): Promise<boolean> => {
+    untold = addresses
+    await unlessUnanswered(async () => {
+      while (untold.length > 0 && (await takeInStrange(parts, untold.slice(0, TAKEN_AT_ONCE))))
+        untold = untold.slice(TAKEN_AT_ONCE)
+    })
+    return untold.length === 0
   }
   let unanswered = 0
 
@@ -135,6 +148,7 @@ export function createTableKeeper({ terms, ...options }: KeeperOptions): TableKe
       }),
     tend: (all) =>
       unlessUnanswered(async () => {
+        if (untold.length > 0) await takeInAll(untold)
         const recent = db
           .selectFrom('lookup_tables')
           .select('id')
@@ -146,10 +160,6 @@ export function createTableKeeper({ terms, ...options }: KeeperOptions): TableKe
         if (work.length > 0) await step(parts, work)
       }),
     // By portions: anybody may write as many such memos as he pays for.
-    takeIn: (addresses) =>
-      unlessUnanswered(async () => {
-        for (let at = 0; at < addresses.length; at += TAKEN_AT_ONCE)
-          await takeInStrange(parts, addresses.slice(at, at + TAKEN_AT_ONCE))
-      }),
+    takeIn: takeInAll,
   }
 }
