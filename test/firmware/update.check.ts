@@ -216,6 +216,23 @@ test('another Debian package wins over what the console sent before', async () =
   await answers()
 })
 
+test('a version that the console rolls out arrives, and the rollout ends once the board has confirmed it', async () => {
+  const { url, token } = bramble.ready.console
+  const { x = '' } = key.export({ format: 'jwk' })
+  const say = (...args: readonly string[]): string =>
+    execFileSync(process.execPath, ['console/bramble.js', 'software', ...args, '--url', url, '--token', token], {
+      cwd: root,
+      encoding: 'utf8',
+    })
+  say('trust', 'acme', x)
+  say('publish', makeVersion('0.7.0'))
+  say('rollout', '0.7.0')
+  await software(({ version, state }) => version === '0.7.0' && state === 'confirmed')
+  await until(() => (/^Rollout of 0.7.0: done/m.test(say('status')) ? true : undefined))
+  expect(await runs()).toBe('0.7.0')
+  await answers()
+})
+
 test('every frame was answered, and every answer has exactly one receipt', async () => {
   clearInterval(sending)
   const ids = [...pipeline.answers.keys()]
