@@ -10,13 +10,14 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { encode } from 'cborg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Device, LedgerCheck } from '../../console/routes/shapes.ts'
+import type { Device, LedgerCheck, SoftwareView } from '../../console/routes/shapes.ts'
 import { type Bramble, ROOT, removeFolder, startBramble } from '../harness/bramble.ts'
 import { startPipeline } from '../harness/pipeline.ts'
 import { BUILD, buildImage, IMAGE } from './built.ts'
 import { expectGolden, expectWrittenDigest, type Inferred, MODELS, manifestOf } from './goldens.ts'
 import { addShell, type Guest, HOST_AS_SEEN, partsOf, startGuest } from './guest.ts'
 import { foundIn, tracesOfThisMachine } from './traces.ts'
+import { createVersions, PUBLISHER } from './versions.ts'
 
 const CUTS = 10
 /** One more than a board holds at once: what the cut before left half done is answered before the next one. */
@@ -235,6 +236,42 @@ async function everyReceiptOnce(tasks: number): Promise<void> {
   expect(checks.filter(({ ok }) => !ok)).toEqual([])
   process.stdout.write(`${all} tasks answered once, ${all} receipts credited once\n`)
 }
+
+/** Emulated, the agent takes half a minute to get ready; the launcher allows twice this for start and trial. */
+const TRIAL_S = 60
+
+test('the board updates itself, and goes back by itself from a version that crashes', {
+  timeout: 900_000,
+}, async () => {
+  const versions = createVersions(work, 'arm64')
+  const settings = [`BRAMBLE_TRIAL_S=${TRIAL_S}`, `BRAMBLE_TRUST_SOFTWARE=${PUBLISHER}:${versions.publicKey}`]
+  await guest!.sh(
+    `printf '%s\\n' ${settings.join(' ')} >>/etc/bramble-agent/agent.env; systemctl restart bramble-agent`,
+  )
+  const { url, token } = bramble.ready.console
+  const say = (...args: readonly string[]): string =>
+    execFileSync(process.execPath, ['console/bramble.js', 'software', ...args, '--url', url, '--token', token], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    })
+  const runs = async (): Promise<string> => {
+    const { boards } = await bramble.api<SoftwareView>('/api/software')
+    return boards.map(({ version, state, progress }) => `${version} ${state} ${progress ?? ''}`).join()
+  }
+  const patience = { timeout: 420_000, interval: 1_000 }
+  await expect.poll(runs, patience).toMatch(/ packaged $/)
+  say('trust', PUBLISHER, versions.publicKey)
+  say('publish', versions.make('0.2.0'))
+  say('rollout', '0.2.0')
+  await expect.poll(runs, patience).toBe('0.2.0 confirmed confirmed')
+  say('publish', versions.make('0.3.0', "throw new Error('a version that crashes')\n"))
+  await expect.poll(() => say('status'), patience).toMatch(/Rollout of 0.2.0: done/)
+  say('rollout', '0.3.0')
+  await expect.poll(runs, patience).toBe('0.2.0 confirmed failed')
+  await expect.poll(() => say('status'), patience).toMatch(/Rollout of 0.3.0: stopped .*ended 3 times/)
+  await expect.poll(async () => (await device())?.state, patience).toMatch(/idle|working/)
+  expect(await guest!.sh('bramble-agent --version')).toBe('0.2.0')
+})
 
 test('the board powers off by itself, and its file systems are whole', async () => {
   const before = guest!
