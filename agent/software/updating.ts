@@ -22,7 +22,7 @@ interface Options {
   readonly running: string | undefined
   /** What the console said last; undefined until it has said something. */
   readonly desired: () => Desired | undefined
-  /** Nothing is in hand and nothing is owed: a restart now disturbs nobody. */
+  /** No frame is in hand: a restart now disturbs nobody. */
   readonly isCalm: () => boolean
   /** The console refused the credential. */
   readonly doubt: () => void
