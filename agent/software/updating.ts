@@ -140,10 +140,9 @@ export function createUpdating(options: Options): Updating {
   async function turn(signal: AbortSignal): Promise<boolean> {
     forgive(options)
     const wanted = wish()
-    if (wanted === undefined) {
-      telling.done()
-      return false
-    }
+    await filling?.tidy(wanted?.release)
+    if (wanted === undefined) telling.done()
+    if (wanted === undefined) return false
     const reason = obstacle(wanted, options)
     if (reason) tell(wanted.release, reason)
     return !reason && !holds.has(wanted.release) && attempt(wanted, signal)

@@ -22,7 +22,7 @@ const execute = promisify(execFile)
 const TRIAL_S = 20
 /** Long enough for a start on a busy machine, short enough for a test. */
 const LIMITS = `[Service]
-TimeoutStartSec=40
+TimeoutStartSec=30
 WatchdogSec=15
 RestartSec=1
 `
@@ -132,7 +132,8 @@ async function install(): Promise<void> {
 
 /** What there is to read when something fails. */
 afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') process.stderr.write(`${await journal()}\n${JSON.stringify((await info())?.software)}\n`)
+  if (task.result?.state === 'fail')
+    process.stderr.write(`${await journal()}\n${JSON.stringify((await info())?.software)}\n`)
 })
 afterAll(async () => {
   clearInterval(sending)
@@ -183,7 +184,6 @@ test('a good version is taken, watched, and kept', async () => {
 })
 
 test('a version that is never ready is given up for the one that was kept', async () => {
-  const pid = await board.inside('systemctl show bramble-agent.service -P MainPID')
   await want(
     makeVersion(
       '0.4.0',
@@ -192,8 +192,7 @@ test('a version that is never ready is given up for the one that was kept', asyn
   )
   const said = await software(({ wanted }) => wanted?.state === 'rolled-back')
   expect(said.software).toMatchObject({ version: '0.3.0', state: 'confirmed' })
-  expect(said.software?.wanted?.reason).toMatch(/^(it was killed as one that hangs|after 40 s)/)
-  expect(await board.inside('systemctl show bramble-agent.service -P MainPID')).not.toBe(pid)
+  expect(said.software?.wanted?.reason).toMatch(/^it was killed as one that hangs/)
   await answers()
 })
 
