@@ -13,7 +13,6 @@ import type { Config } from './config.ts'
 import type { Serving } from './frames/serving.ts'
 import type { Work } from './frames/work.ts'
 import type { Membership } from './membership.ts'
-import type { Buffer } from './outbox/buffer.ts'
 import { OUTBOX_READS } from './outbox/migrations.ts'
 import { createBreath } from './packages/bell.ts'
 import { openStaging } from './packages/staging.ts'
@@ -52,7 +51,6 @@ interface Options {
   readonly serving: Pick<Serving, 'served'>
   readonly host: InferenceHost
   readonly work: Pick<Work, 'load'>
-  readonly buffer: Pick<Buffer, 'owed'>
   readonly freeBytes: () => Promise<number>
   /** What `state` answers has changed. */
   readonly changed: () => void
@@ -130,7 +128,7 @@ interface Here {
 
 /** Undefined without a console. */
 function createUpdates(options: Options, here: Here, replaced: () => void): Updating | undefined {
-  const { membership, work, buffer } = options
+  const { membership, work } = options
   const { renewal } = membership
   if (!renewal) return undefined
   const keys = readKeys(options, here.place)
@@ -139,7 +137,8 @@ function createUpdates(options: Options, here: Here, replaced: () => void): Upda
     ...here,
     filling: here.place && here.slots && fillingOf(options, here, renewal, keys),
     hasKeys: keys.size > 0,
-    isCalm: () => work.load() === 0 && buffer.owed() === 0,
+    // What is owed lies in the outbox, and the next version sends it.
+    isCalm: () => work.load() === 0,
     doubt: renewal.doubt,
     replaced,
     random: Math.random,

@@ -1,7 +1,7 @@
 // What comes over the network for a release: its signed list, then its files, one by one. What lies on this board already is not
 // fetched again.
 import { constants } from 'node:fs'
-import { copyFile, link, rm, stat } from 'node:fs/promises'
+import { copyFile, link, rename, rm, stat } from 'node:fs/promises'
 import { digestOfRelease, PACKAGE_PATHS, type ReleaseFile } from '../../broker/protocol/packages.ts'
 import { askText, reasonOf } from '../membership/http.ts'
 import { type ConsoleAccess, faultOf, headersOf } from './desired.ts'
@@ -86,15 +86,19 @@ export function createTransfer({ console, staging, freeBytes, breathe, releaseBy
 /** True when the same bytes were on this board already. They are read before they are believed. */
 async function reuse(sources: readonly Source[], file: Wanted['file'], part: string): Promise<boolean> {
   if (await exists(part)) return false
+  // Under another name until then: what a power cut leaves must not look like something that the console sent.
+  const taken = `${part}.own`
+  await rm(taken, { force: true })
   for (const { path, take } of sources)
     if ((await sizeOf(path)) === file.bytes)
       if (
-        await TAKE[take](path, part)
-          .then(() => believe(part, file))
+        await TAKE[take](path, taken)
+          .then(() => believe(taken, file))
+          .then(() => rename(taken, part))
           .then(yes, no)
       )
         return true
-  await rm(part, { force: true })
+  await rm(taken, { force: true })
   return false
 }
 

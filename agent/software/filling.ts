@@ -1,11 +1,11 @@
 // From a wish to a slot that holds it, whole and checked: the signed list, then every file, most of them from the versions that
 // are here already. It may be cut off anywhere and is begun again where it was.
-import { access, chmod, constants, stat } from 'node:fs/promises'
+import { access, chmod, constants, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SoftwareFile, SoftwareRelease } from '../../broker/protocol/software.ts'
 import { digestOfFile } from '../../models/file-digest.ts'
 import { believe } from '../packages/download.ts'
-import type { Staging } from '../packages/staging.ts'
+import { STAGING, type Staging } from '../packages/staging.ts'
 import type { Source, Transfer } from '../packages/transfer.ts'
 import type { Judged, Wish } from './judging.ts'
 import { type Place, SLOTS, type Slot } from './place.ts'
@@ -24,6 +24,8 @@ export type Filled = { readonly ok: true; readonly slot: Slot } | { readonly ok:
 export interface Filling {
   /** `done`: 0..1 of the bytes. Rejects with PackageFault where it may be tried again. */
   fill(wish: Wish, done: (part: number) => void, signal: AbortSignal): Promise<Filled>
+  /** Deletes what was begun and is not wanted any more, and finishes deletions that a power cut interrupted. */
+  tidy(wanted: string | undefined): Promise<void>
 }
 
 export function createFilling({ place, slots, staging, transfer, judge }: Options): Filling {
@@ -101,6 +103,13 @@ export function createFilling({ place, slots, staging, transfer, judge }: Option
   }
 
   return {
+    async tidy(wanted) {
+      await staging.tidy()
+      for (const name of await readdir(staging.root)) {
+        const release = STAGING.exec(name)?.[1]
+        if (release !== undefined && release !== wanted) await staging.discard(staging.folderOf(release), release)
+      }
+    },
     async fill(wish, done, signal) {
       const found = await there(wish)
       if (found?.ok === false) return found

@@ -22,7 +22,7 @@ interface Options {
   readonly running: string | undefined
   /** What the console said last; undefined until it has said something. */
   readonly desired: () => Desired | undefined
-  /** Nothing is in hand and nothing is owed: a restart now disturbs nobody. */
+  /** No frame is in hand: a restart now disturbs nobody. */
   readonly isCalm: () => boolean
   /** The console refused the credential. */
   readonly doubt: () => void
@@ -140,10 +140,9 @@ export function createUpdating(options: Options): Updating {
   async function turn(signal: AbortSignal): Promise<boolean> {
     forgive(options)
     const wanted = wish()
-    if (wanted === undefined) {
-      telling.done()
-      return false
-    }
+    await filling?.tidy(wanted?.release)
+    if (wanted === undefined) telling.done()
+    if (wanted === undefined) return false
     const reason = obstacle(wanted, options)
     if (reason) tell(wanted.release, reason)
     return !reason && !holds.has(wanted.release) && attempt(wanted, signal)

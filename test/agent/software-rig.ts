@@ -90,8 +90,7 @@ export function createSoftwareBoard(options: BoardOptions) {
     desired: desired.current,
     serving: { served: () => options.served ?? [] },
     host: { run: options.run } as never,
-    work: { load: () => 0 },
-    buffer: { owed: () => (calm() ? 0 : 1) },
+    work: { load: () => (isFetched() && !calm() ? 1 : 0) },
     freeBytes: async () => freeBytes,
     changed() {
       const state = software.state()
@@ -102,6 +101,8 @@ export function createSoftwareBoard(options: BoardOptions) {
     log,
   })
   let running: Promise<void> | undefined
+  /** Frames in hand slow a download down, by a clock that stands still here. */
+  const isFetched = (): boolean => states.at(-1)?.wanted?.state === 'switching'
   return {
     ...fake,
     software,

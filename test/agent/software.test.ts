@@ -194,6 +194,7 @@ describe('a board', () => {
     console.wantSoftware(offer('0.3.0'))
     await one.ask()
     await one.replaced
+    expect(readdirSync(at('.')).filter((name) => name.startsWith('.'))).toEqual([])
     expect(started(packaged, data)).toBe('0.3.0')
     console.lie(sha256(files.get('agent/main.js')!))
   })

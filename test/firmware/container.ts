@@ -1,9 +1,10 @@
 // A board in a container: systemd is process 1, its files lie in a folder of this machine, and commands run in it from outside.
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { rootFileSystem } from './root-file-system.ts'
 
 const LOOK_MS = 500
@@ -34,18 +35,18 @@ export async function bootBoard(folder: string) {
     const [child] = readFileSync(file, 'utf8').split(' ')
     return child || undefined
   }
-  const inside = (command: string): string => {
-    const { stdout, status, stderr } = spawnSync('nsenter', ['-t', leader() ?? '', '-a', 'bash', '-c', command], {
+  const inside = async (command: string): Promise<string> => {
+    const { stdout } = await promisify(execFile)('nsenter', ['-t', leader() ?? '', '-a', 'bash', '-c', command], {
       encoding: 'utf8',
+      maxBuffer: 64 * 1024 * 1024,
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LANG: 'C' },
     })
-    if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr}${stdout}`)
     return stdout.trim()
   }
-  await until(() => {
+  await until(async () => {
     if (container.exitCode !== null) throw new Error(`the container ended: ${said}`)
-    const state = leader() && spawnSync('nsenter', ['-t', leader()!, '-a', 'systemctl', 'is-system-running']).stdout
-    return state && /^(running|degraded)/.test(String(state)) ? true : undefined
+    const state = leader() && (await inside('systemctl is-system-running || true').catch(() => ''))
+    return state && /^(running|degraded)/.test(state) ? true : undefined
   })
   return {
     inside,

@@ -18,6 +18,7 @@ describe('the service', () => {
     'KillMode=mixed',
     'WatchdogSec=60',
     'TimeoutStartSec=300',
+    'TimeoutStartFailureMode=kill',
     'TimeoutStopSec=15',
     'Restart=always',
     'RestartSec=5',

@@ -1,12 +1,13 @@
 // The agent updates itself on a board that really boots: a good version is kept, and one that crashes, hangs or stands still is
 // given up by itself, while frames go on being answered and no receipt is lost.
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import Database from 'better-sqlite3'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { InfoMessage, SoftwareState } from '../../broker/protocol/messages.ts'
 import { RELEASE_FILE, signFolder } from '../../firmware-scripts/release/signing.ts'
 import { type Bramble, removeFolder, startBramble } from '../harness/bramble.ts'
@@ -16,10 +17,12 @@ import { type BootedBoard, bootBoard, layOutBoard, until } from './container.ts'
 import { type Front, startFront } from './front.ts'
 
 const root = new URL('../..', import.meta.url).pathname
+/** Not in one go: this process is the boards' way to their console. */
+const execute = promisify(execFile)
 const TRIAL_S = 20
 /** Long enough for a start on a busy machine, short enough for a test. */
 const LIMITS = `[Service]
-TimeoutStartSec=40
+TimeoutStartSec=30
 WatchdogSec=15
 RestartSec=1
 `
@@ -77,8 +80,8 @@ async function answers(): Promise<void> {
   pipeline.send(id, 'mobilenet-v1')
   await until(() => (pipeline.answers.get(id)?.some((answer) => 'result' in answer) ? true : undefined))
 }
-const runs = (): string => board.inside('bramble-agent --version')
-const journal = (): string => board.inside('journalctl --no-pager -o cat -u bramble-agent.service')
+const runs = (): Promise<string> => board.inside('bramble-agent --version')
+const journal = (): Promise<string> => board.inside('journalctl --no-pager -o cat -u bramble-agent.service')
 
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'bramble-update-'))
@@ -87,11 +90,8 @@ beforeAll(async () => {
   pipeline = await startPipeline(bramble.ready)
   key = makeKey()
   const args = ['--arch', 'amd64', '--key', join(work, 'key.pem'), '--publisher', 'acme', '--out', work]
-  built = execFileSync(process.execPath, ['firmware-scripts/release/main.ts', ...args], {
-    cwd: root,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  }).trim()
+  const { stdout } = await execute(process.execPath, ['firmware-scripts/release/main.ts', ...args], { cwd: root })
+  built = stdout.trim()
   await install()
   await software(() => true)
   sending = setInterval(() => {
@@ -122,20 +122,25 @@ async function install(): Promise<void> {
   writeFileSync(join(folder, 'boot/firmware/bramble.toml'), `console = "${front.url}"\ntoken = "${token}"\n`)
   writeFileSync(join(folder, 'etc/systemd/system/bramble-agent.service.d/limits.conf'), LIMITS)
   board = await bootBoard(folder)
-  board.inside('cd /opt/bramble && ./install.sh --deb agent.deb')
+  await board.inside('cd /opt/bramble && ./install.sh --deb agent.deb')
   const { x } = key.export({ format: 'jwk' })
-  board.inside(
+  await board.inside(
     `printf '%s\\n' BRAMBLE_TRIAL_S=${TRIAL_S} BRAMBLE_TRUST_SOFTWARE=acme:${x} >>/etc/bramble-agent/agent.env`,
   )
-  board.inside('systemctl restart bramble-agent.service')
+  await board.inside('systemctl restart bramble-agent.service')
 }
 
+/** What there is to read when something fails. */
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail')
+    process.stderr.write(`${await journal()}\n${JSON.stringify((await info())?.software)}\n`)
+})
 afterAll(async () => {
   clearInterval(sending)
-  await pipeline.close()
-  await board.off()
-  await front.close()
-  await bramble.stop()
+  await pipeline?.close()
+  await board?.off()
+  await front?.close()
+  await bramble?.stop()
   await removeFolder(bramble.data)
   rmSync(work, { recursive: true })
 })
@@ -152,7 +157,7 @@ test('a file with other bytes than were signed is refused, and what runs goes on
   const said = await software(({ wanted }) => wanted?.state === 'refused')
   expect(said.software).toMatchObject({ version: '0.1.0', state: 'packaged' })
   expect(said.software?.wanted?.reason).toMatch(/^agent\/main.js came with sha256/)
-  expect(runs()).toBe('0.1.0')
+  expect(await runs()).toBe('0.1.0')
   await answers()
 })
 
@@ -162,7 +167,7 @@ test('a version that crashes is given up, and is not tried again', async () => {
   expect(said.software).toMatchObject({ version: '0.1.0', state: 'packaged', wanted: wish })
   expect(said.software?.wanted?.reason).toMatch(/^it ended 3 times before it had shown itself well/)
   expect(said.notices?.join()).toMatch(/went back from version 0.2.0 of the agent to 0.1.0/)
-  expect(journal().match(/^throw new Error/gm)).toHaveLength(3)
+  expect((await journal()).match(/^throw new Error/gm)).toHaveLength(3)
   await answers()
 })
 
@@ -174,12 +179,11 @@ test('a good version is taken, watched, and kept', async () => {
   const kept = await software(({ state }) => state === 'confirmed')
   expect(kept.software).toEqual({ version: '0.3.0', release: wish.release, arch: 'amd64', state: 'confirmed' })
   expect(kept.notices ?? []).toEqual([])
-  expect(runs()).toBe('0.3.0')
+  expect(await runs()).toBe('0.3.0')
   await answers()
 })
 
 test('a version that is never ready is given up for the one that was kept', async () => {
-  const pid = board.inside('systemctl show bramble-agent.service -P MainPID')
   await want(
     makeVersion(
       '0.4.0',
@@ -188,8 +192,7 @@ test('a version that is never ready is given up for the one that was kept', asyn
   )
   const said = await software(({ wanted }) => wanted?.state === 'rolled-back')
   expect(said.software).toMatchObject({ version: '0.3.0', state: 'confirmed' })
-  expect(said.software?.wanted?.reason).toMatch(/^(it was killed as one that hangs|after 40 s)/)
-  expect(board.inside('systemctl show bramble-agent.service -P MainPID')).not.toBe(pid)
+  expect(said.software?.wanted?.reason).toMatch(/^it was killed as one that hangs/)
   await answers()
 })
 
@@ -198,19 +201,19 @@ test('a version that stands still once it is ready is ended by the watchdog and 
   const said = await software(({ wanted }) => wanted?.state === 'rolled-back')
   expect(said.software).toMatchObject({ version: '0.3.0', state: 'confirmed' })
   expect(said.software?.wanted?.reason).toMatch(/^it was killed as one that hangs/)
-  expect(journal()).toMatch(/Watchdog timeout/)
-  expect(runs()).toBe('0.3.0')
+  expect(await journal()).toMatch(/Watchdog timeout/)
+  expect(await runs()).toBe('0.3.0')
   await answers()
 })
 
 test('another Debian package wins over what the console sent before', async () => {
   front.want(undefined)
   const tree = join(work, 'tree')
-  execFileSync('dpkg-deb', ['-R', packageFor('amd64'), tree])
+  await execute('dpkg-deb', ['-R', packageFor('amd64'), tree])
   const control = join(tree, 'DEBIAN/control')
   writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, 'Version: 0.6.0'))
-  execFileSync('dpkg-deb', ['-Znone', '-b', tree, board.at('opt/bramble/newer.deb')], { stdio: 'ignore' })
-  board.inside('dpkg -i /opt/bramble/newer.deb')
+  await execute('dpkg-deb', ['-Znone', '-b', tree, board.at('opt/bramble/newer.deb')])
+  await board.inside('dpkg -i /opt/bramble/newer.deb')
   expect(existsSync(board.at('var/lib/bramble-agent/software/current'))).toBe(false)
   await software(({ state }) => state === 'packaged')
   await answers()
