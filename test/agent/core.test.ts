@@ -64,6 +64,17 @@ describe('the core of an agent', () => {
     expect(errors()).toMatchObject([{ code: 'expired' }])
   })
 
+  test('runs a task that came too late once when it is given again with more time', async () => {
+    const { receive, turn, advance, errors, clock, answersTo } = start()
+    for (let n = 0; n < 3; n += 1) receive(`t${n}`, JPEG)
+    receive('late', until(clock.now() + 50))
+    await advance(400)
+    expect(errors()).toMatchObject([{ code: 'expired' }])
+    receive('late', until(clock.now() + 60_000))
+    for (let n = 0; n < 6; n += 1) await turn()
+    expect(answersTo('late').at(-1)).toMatchObject({ result: {} })
+  })
+
   test.each([
     ['forwards by a day', 86_400_000],
     ['back by an hour', -3_600_000],

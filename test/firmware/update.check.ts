@@ -222,16 +222,15 @@ test('another Debian package wins over what the console sent before', async () =
 test('a version that the console rolls out arrives, and the rollout ends once the board has confirmed it', async () => {
   const { url, token } = bramble.ready.console
   const { x = '' } = key.export({ format: 'jwk' })
-  const say = (...args: readonly string[]): string =>
-    execFileSync(process.execPath, ['console/bramble.js', 'software', ...args, '--url', url, '--token', token], {
-      cwd: root,
-      encoding: 'utf8',
-    })
-  say('trust', 'acme', x)
-  say('publish', makeVersion('0.7.0'))
-  say('rollout', '0.7.0')
+  const say = async (...args: readonly string[]): Promise<string> => {
+    const all = ['console/bramble.js', 'software', ...args, '--url', url, '--token', token]
+    return (await execute(process.execPath, all, { cwd: root })).stdout
+  }
+  await say('trust', 'acme', x)
+  await say('publish', makeVersion('0.7.0'))
+  await say('rollout', '0.7.0')
   await software(({ version, state }) => version === '0.7.0' && state === 'confirmed')
-  await until(() => (/^Rollout of 0.7.0: done/m.test(say('status')) ? true : undefined))
+  await until(async () => (/^Rollout of 0.7.0: done/m.test(await say('status')) ? true : undefined))
   expect(await runs()).toBe('0.7.0')
   await answers()
 })
