@@ -34,7 +34,14 @@ export interface Answers {
  * These speak about this board at this moment: the same id may be asked again and is then tried again. Every other
  * error would come out the same, so it is remembered like a result.
  */
-const PASSING: ReadonlySet<ErrorCode> = new Set(['busy', 'expired', 'unknown-model', 'timeout', 'crashed', 'model-failed'])
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'busy',
+  'expired',
+  'unknown-model',
+  'timeout',
+  'crashed',
+  'model-failed',
+])
 
 interface Options {
   readonly device: string
