@@ -1,7 +1,8 @@
 // What of the image is Debian's, kept from one build to the next: the root file system as a tar, and the packages of kernel and
-// firmware, which are unpacked only. Five minutes the first time in a month, because Debian's scripts run under qemu-user.
+// firmware, which are unpacked only. Minutes the first time in a month, because Debian's scripts run under qemu-user.
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { ensureArm64 } from './binfmt.ts'
 import { run } from './commands.ts'
@@ -28,22 +29,28 @@ export interface Base {
   readonly packages: string
 }
 
-/** `cache`: kept by whoever wants the next build to take seconds. */
-export function debianBase(cache: string, month: string, tell: (line: string) => void): Base {
+/** Outside the repository: a fresh clone, as a CI makes it, finds what another one left. */
+const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'bramble')
+
+export function debianBase(month: string, tell: (line: string) => void): Base {
   const key = createHash('sha256').update(JSON.stringify([RELEASE, PACKAGES, UNPACKED, LEFT_OUT, FETCH, month]))
-  const folder = join(cache, `debian-arm64-${key.digest('hex').slice(0, 12)}`)
+  const folder = join(CACHE, `debian-arm64-${key.digest('hex').slice(0, 12)}`)
   const base = { tar: join(folder, 'root.tar'), packages: folder }
   if (existsSync(folder)) return base
   ensureArm64(tell)
-  tell(`making Debian's root file system, which takes five to fifteen minutes, once a month`)
-  const work = `${folder}.part`
-  rmSync(work, { recursive: true, force: true })
-  mkdirSync(work, { recursive: true })
+  tell(`making Debian's root file system, which takes minutes, once a month`)
+  mkdirSync(CACHE, { recursive: true })
+  const work = mkdtempSync(`${folder}.`)
   const sources = join(work, 'sources.list')
   writeFileSync(sources, sourcesOf(mirrors()))
-  run('mmdebstrap', [...OPTIONS, RELEASE, join(work, 'root.tar'), sources], { env: { FOLDER: work }, isLoud: true })
-  rmSync(sources)
-  renameSync(work, folder)
+  try {
+    run('mmdebstrap', [...OPTIONS, RELEASE, join(work, 'root.tar'), sources], { env: { FOLDER: work }, isLoud: true })
+    rmSync(sources)
+    // Another build may have been faster.
+    if (!existsSync(folder)) renameSync(work, folder)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
   return base
 }
 

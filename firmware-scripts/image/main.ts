@@ -28,12 +28,12 @@ Builds bramble-os_VERSION_arm64.img, .img.xz, os-list.json for Raspberry Pi Imag
   --out   where the files go (firmware-scripts/build)
   --toml  a bramble.toml for the boot partition; its token is then in the image
   --url   address under which the files will be offered (the folder itself)
-Must be run as root. Debian's part is made once a month and kept in firmware-scripts/build, with 2 GB free beside it.
+Must be run as root. Debian's part is made once a month and kept in ~/.cache/bramble; the build needs 2 GB.
 Needs the Debian packages ${[...new Set(Object.values(PROGRAMS))].join(', ')}.`
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const here = fileURLToPath(new URL('.', import.meta.url))
-const cache = join(root, 'firmware-scripts/build')
+const built = join(root, 'firmware-scripts/build')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
 
 interface Order {
@@ -59,9 +59,9 @@ async function build(order: Order): Promise<void> {
   refuseWrong(order)
   mkdirSync(out, { recursive: true })
   const date = new Date().toISOString().slice(0, 10)
-  const base = debianBase(cache, date.slice(0, 7), tell)
+  const base = debianBase(date.slice(0, 7), tell)
   const stem = join(out, `bramble-os_${version}_arm64`)
-  const work = mkdtempSync(join(cache, 'image-'))
+  const work = mkdtempSync(join(built, 'image-'))
   try {
     const [tree, boot] = [join(work, 'root'), join(work, 'boot')]
     layOutRoot({ tree, base, deb, files: join(here, 'root'), tell })
@@ -94,8 +94,8 @@ async function build(order: Order): Promise<void> {
 try {
   const { values } = parseArgs({
     options: {
-      deb: { type: 'string', default: join(cache, `bramble-agent_${version}_arm64.deb`) },
-      out: { type: 'string', default: cache },
+      deb: { type: 'string', default: join(built, `bramble-agent_${version}_arm64.deb`) },
+      out: { type: 'string', default: built },
       toml: { type: 'string' },
       url: { type: 'string' },
       help: { type: 'boolean', default: false },

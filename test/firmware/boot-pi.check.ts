@@ -5,12 +5,13 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildImage, IMAGE } from './built.ts'
 import { partsOf } from './guest.ts'
 
 /** Its watchdog resets at once in QEMU, where a board's counts to fifteen seconds. */
-const FOR_QEMU = 'systemd.watchdog_sec=0 systemd.show_status=yes loglevel=6'
+const FOR_QEMU = 'systemd.watchdog_sec=0 systemd.show_status=yes loglevel=7'
 const FILES = ['vmlinuz', 'initrd.img', 'bcm2837-rpi-3-b.dtb', 'cmdline.txt']
 
 let work: string
@@ -43,7 +44,7 @@ test("a Raspberry Pi 3's device tree leads to the agent's unit", async () => {
   const arrived = new Promise<void>((resolve) =>
     child.stdout.on('data', (chunk) => {
       said += String(chunk)
-      if (/Reached target multi-user\.target/.test(said)) resolve()
+      if (/Reached target multi-user\.target/.test(stripVTControlCharacters(said))) resolve()
     }),
   )
   await Promise.race([arrived, ended])
@@ -58,5 +59,5 @@ test("a Raspberry Pi 3's device tree leads to the agent's unit", async () => {
     /Starting.*Bramble edge inference agent/,
     /Reached target multi-user\.target/,
   ])
-    expect(said).toMatch(sign)
+    expect(stripVTControlCharacters(said)).toMatch(sign)
 })
