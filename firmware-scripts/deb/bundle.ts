@@ -37,6 +37,8 @@ export async function bundle(root: string, folder: string): Promise<void> {
       file: join(folder, name),
       format: 'esm',
       codeSplitting: false,
+      // V8 keeps the source, and in two bytes a character if only one of them needs it: 1.1 MiB of a small board.
+      charset: 'ascii',
       minify: { compress: true, mangle: false, codegen: true },
       comments: { legal: true },
     })

@@ -62,13 +62,15 @@ export async function startLoneBoard(serve: readonly string[], data?: string): P
     env: { ...process.env, HOME: join(folder, 'home'), BRAMBLE_HOSTS: '1' },
   })
   const agent = child.pid ?? 0
+  // Of this start: a board that kept its data folder would answer a known id from memory, without a run.
+  const start = Date.now().toString(36)
   let made = 0
   return {
     online: online.promise,
     pids: () => [agent, ...childrenOf(agent).map(({ pid }) => pid)],
     async ask(model, frame) {
       made += 1
-      const task = `bench-${made}`
+      const task = `bench-${start}-${made}`
       const answered = new Promise<void>((resolve) => waiting.set(task, resolve))
       await link.publish(formatTopic({ kind: 'device-in', device: DEVICE, model, task }), frame, { qos: 1 })
       await answered
