@@ -9,6 +9,7 @@ import type { Treasury } from '../routes/views/money.ts'
 import type { PayoutViews } from '../routes/views/payouts.ts'
 import { ChainError } from '../settlement/chain-error.ts'
 import { collectAndReconcile } from '../settlement/collect.ts'
+import { createHoldings } from '../settlement/holdings.ts'
 import { readKeyFile, readOrCreateKeyFile } from '../settlement/keys.ts'
 import { startLocalChain } from '../settlement/local-chain/start.ts'
 import { createPayouts, type Payouts, type Settled } from '../settlement/payouts.ts'
@@ -129,11 +130,7 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
       cluster,
       token: { symbol: config.tokenSymbol, decimals: token.decimals, mint: token.mint },
       address: solana.treasury,
-      // What lies in deposit accounts is the treasury's as well, and soon swept into it.
-      async balance() {
-        const units = await balanceOf(solana.treasury)
-        return units === undefined ? undefined : units + (funding.deposits.held() ?? 0n)
-      },
+      holdings: createHoldings({ db: store.db, solana, mint: token.mint, now }),
       balanceOf,
     },
     transaction: async (signature) => viewOf(await solana.transaction(signature).catch(() => undefined)),

@@ -1,6 +1,7 @@
 // The money as the page shows it: what each owner and requester has, what the treasury holds, what was earned today.
 import type { Kysely } from 'kysely'
 import type { AccountKind } from '../../rewards/accounts.ts'
+import { type Holdings, readLiabilities } from '../../rewards/liabilities.ts'
 import type { Database } from '../../store/schema.ts'
 import { allWallets } from '../../wallets/wallets.ts'
 import type { Overview, Rewards } from '../shapes.ts'
@@ -11,8 +12,8 @@ export interface Treasury {
   readonly cluster: Rewards['cluster']
   readonly token: Rewards['token']
   readonly address: string
-  /** Tokens of the treasury; undefined when the chain does not answer. */
-  balance(): Promise<bigint | undefined>
+  /** Undefined when the chain does not answer. */
+  holdings(): Promise<Holdings | undefined>
   /** Tokens of a wallet; undefined when the chain does not answer. */
   balanceOf(wallet: string): Promise<bigint | undefined>
 }
@@ -29,11 +30,6 @@ export interface MoneyViewOptions {
 }
 
 const EPOCHS_SHOWN = 20
-/**
- * What the treasury must still be able to pay. Money in a payout may have left it already (a confirmed transaction is not
- * final), and the fee is the operator's own; the ledger check counts the same way.
- */
-const LIABILITIES: readonly AccountKind[] = ['budget', 'reserved', 'pending', 'payable', 'royalty']
 
 type Balances = ReadonlyMap<string, bigint>
 const of = (balances: Balances, kind: AccountKind, holder: string): bigint => balances.get(`${kind}:${holder}`) ?? 0n
@@ -91,13 +87,13 @@ export function createMoneyViews({ db, now, treasury, payouts, troubles, boardsO
   }
 
   async function coverage(): Promise<Rewards['treasury']> {
-    const liabilities = sumOf(await readBalances(), LIABILITIES)
-    const balance = await treasury.balance()
+    const holdings = await treasury.holdings()
+    const liabilities = await readLiabilities(db, holdings?.landed)
     return {
       address: treasury.address,
-      ...(balance !== undefined && { balance: String(balance) }),
+      ...(holdings && { balance: String(holdings.units) }),
       liabilities: String(liabilities),
-      ...coverageOf(balance, liabilities),
+      ...coverageOf(holdings?.units, liabilities),
     }
   }
 
