@@ -17,6 +17,36 @@ export interface MetricSources {
 
 type Values = Readonly<Record<string, number>>
 
+type Gauges = (name: string, help: string, read: () => Promise<number | undefined>) => unknown
+
+/** One scrape reads the treasury once; what is answered forgets it. */
+function treasuryGauges(gauge: Gauges, read: MetricSources['treasury']): () => void {
+  let treasury: Promise<Rewards['treasury']> | undefined
+  const covered = (): Promise<Rewards['treasury']> => {
+    treasury ??= read()
+    return treasury
+  }
+  const amount = (units: string | undefined): number | undefined => (units === undefined ? undefined : Number(units))
+  gauge(
+    'bramble_treasury_coverage',
+    'Treasury balance over liabilities; absent while nothing is owed or the chain does not answer',
+    async () => (await covered()).coverage,
+  )
+  gauge(
+    'bramble_treasury_balance_units',
+    'Base units that the treasury holds, deposit accounts included; absent while the chain does not answer',
+    async () => amount((await covered()).balance),
+  )
+  gauge(
+    'bramble_liabilities_units',
+    'Base units owed to requesters, owners and publishers, unpaid payouts included',
+    async () => amount((await covered()).liabilities),
+  )
+  return () => {
+    treasury = undefined
+  }
+}
+
 export function createMetrics(sources: MetricSources) {
   const register = new Registry()
   collectDefaultMetrics({ register })
@@ -88,27 +118,7 @@ export function createMetrics(sources: MetricSources) {
   )
   gauges('bramble_payouts', 'Payout batches (transactions) by state', 'state', sources.payouts)
   gauges('bramble_receipts', 'Receipts by state', 'state', sources.receipts)
-  let treasury: Promise<Rewards['treasury']> | undefined
-  const covered = (): Promise<Rewards['treasury']> => {
-    treasury ??= sources.treasury()
-    return treasury
-  }
-  const amount = (units: string | undefined): number | undefined => (units === undefined ? undefined : Number(units))
-  gauge(
-    'bramble_treasury_coverage',
-    'Treasury balance over liabilities; absent while nothing is owed or the chain does not answer',
-    async () => (await covered()).coverage,
-  )
-  gauge(
-    'bramble_treasury_balance_units',
-    'Base units that the treasury holds, deposit accounts included; absent while the chain does not answer',
-    async () => amount((await covered()).balance),
-  )
-  gauge(
-    'bramble_liabilities_units',
-    'Base units owed to requesters, owners and publishers, unpaid payouts included',
-    async () => amount((await covered()).liabilities),
-  )
+  const forgetTreasury = treasuryGauges(gauge, sources.treasury)
   counters(
     'bramble_bus_bad_messages_total',
     'Messages that made no sense, by what was wrong',
@@ -122,7 +132,7 @@ export function createMetrics(sources: MetricSources) {
 
   return async (): Promise<{ contentType: string; text: string }> => {
     shown = undefined
-    treasury = undefined
+    forgetTreasury()
     return { contentType: register.contentType, text: await register.metrics() }
   }
 }
