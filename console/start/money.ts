@@ -163,8 +163,8 @@ export async function settle(payouts: Payouts, views: Pick<PayoutViews, 'many'>)
 
 function sentenceOf({ payouts, held, waits }: Settled): string {
   if (waits !== undefined) return `Not planned yet, but as soon as it can be: ${waits}.`
-  // Of owners alone: a publisher without a wallet is no news at every settlement.
-  const first = held.find(({ payee }) => !payee.includes('/'))
+  // A publisher or operator without a wallet is no news at every settlement.
+  const first = held.find(({ payee, wallet }) => !payee.includes('/') || wallet !== undefined)
   const kept = first?.held === undefined ? '' : ` ${first.payee} stays unpaid: ${first.held}.`
   if (payouts > 0) return `${payouts} ${payouts === 1 ? 'payout is' : 'payouts are'} on the way.${kept}`
   return kept === '' ? 'Nothing has left the hold yet, so there is nothing to pay.' : `Nothing to pay.${kept}`

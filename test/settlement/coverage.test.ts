@@ -32,6 +32,7 @@ const open = (world: World) => {
     now: lab.clock.now,
     boardsOf: () => 0,
     troubles: () => [],
+    held: async () => [],
     payouts: { epochs: async () => [] },
     treasury: {
       cluster: 'local',

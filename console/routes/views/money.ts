@@ -25,6 +25,8 @@ export interface MoneyViewOptions {
   readonly payouts: Pick<PayoutViews, 'epochs'>
   /** Why money waits, one sentence each. */
   readonly troubles: () => readonly string[]
+  /** Payees and why their money is not paid out. */
+  readonly held: () => Promise<readonly { readonly payee: string; readonly held: string | undefined }[]>
   /** Boards of an owner. */
   readonly boardsOf: (owner: string) => number
 }
@@ -46,7 +48,8 @@ function coverageOf(balance: bigint | undefined, liabilities: bigint): { coverag
   return { coverage: Number((balance * 10_000n) / liabilities) / 10_000 }
 }
 
-export function createMoneyViews({ db, now, treasury, payouts, troubles, boardsOf }: MoneyViewOptions) {
+export function createMoneyViews(options: MoneyViewOptions) {
+  const { db, now, treasury, payouts, troubles, boardsOf } = options
   const today = createToday(db)
 
   const readBalances = async (): Promise<Balances> => {
@@ -57,18 +60,21 @@ export function createMoneyViews({ db, now, treasury, payouts, troubles, boardsO
   async function ownersOf(balances: Balances): Promise<Rewards['owners']> {
     const owners = await db.selectFrom('owners').select(['id', 'name']).orderBy('name').execute()
     const wallets = await allWallets(db)
+    const reasons = new Map((await options.held()).map(({ payee, held }) => [payee, held]))
     return Promise.all(
       owners.map(async ({ id, name }) => {
         const wallet = wallets.get(id)
-        const held = wallet === undefined ? undefined : await treasury.balanceOf(wallet)
+        const walletBalance = wallet === undefined ? undefined : await treasury.balanceOf(wallet)
+        const held = reasons.get(id)
         return {
           id,
           name,
           ...(wallet !== undefined && { wallet }),
-          ...(held !== undefined && { walletBalance: String(held) }),
+          ...(walletBalance !== undefined && { walletBalance: String(walletBalance) }),
           boards: boardsOf(id),
           pending: String(of(balances, 'pending', id)),
           payable: String(of(balances, 'payable', id)),
+          ...(held !== undefined && { held }),
           inPayout: String(of(balances, 'in-payout', id)),
           paid: String(of(balances, 'paid', id)),
         }

@@ -55,7 +55,15 @@ const ownerColumns: readonly Column<Owner>[] = [
   },
   { key: 'boards', label: 'Boards', end: true, cell: ({ boards }) => boards },
   money('pending', 'Pending', ({ pending }) => pending),
-  money('payable', 'Payable', ({ payable }) => payable),
+  {
+    ...money<Owner>('payable', 'Payable', ({ payable }) => payable),
+    cell: ({ payable, held }) => (
+      <>
+        <Amount units={payable} />
+        {held !== undefined && <small class="ink-warn">{held}</small>}
+      </>
+    ),
+  },
   money('in-payout', 'In payout', ({ inPayout }) => inPayout),
   money('paid', 'Paid', ({ paid }) => paid),
   { key: 'statement', label: 'Papers', end: true, cell: ({ id }) => <Statement payee={id} /> },
