@@ -8,12 +8,11 @@ import type { Settlement } from '../routes/payouts.ts'
 import type { Treasury } from '../routes/views/money.ts'
 import type { PayoutViews } from '../routes/views/payouts.ts'
 import { ChainError } from '../settlement/chain-error.ts'
-import { collectAndReconcile } from '../settlement/collect.ts'
+import { reconcileAll, type WholeReconciliation } from '../settlement/collect.ts'
 import { createHoldings } from '../settlement/holdings.ts'
 import { readKeyFile, readOrCreateKeyFile } from '../settlement/keys.ts'
 import { startLocalChain } from '../settlement/local-chain/start.ts'
 import { createPayouts, type Payouts, type Settled } from '../settlement/payouts.ts'
-import type { Reconciliation } from '../settlement/reconcile.ts'
 import { createSolana, type Solana } from '../settlement/solana.ts'
 import type { ReadTransaction } from '../settlement/solana-viewer.ts'
 import { TERMS } from '../settlement/tables/worth.ts'
@@ -47,8 +46,8 @@ export interface Money {
   readonly rpcUrl: string
   readonly treasury: Treasury
   readonly payouts: Payouts
-  /** The treasury's history against the database; undefined when the chain does not answer. */
-  readonly reconcile: () => Promise<Reconciliation | undefined>
+  /** Payouts and deposits on the chain against the database; undefined when the chain does not answer. */
+  readonly reconcile: () => Promise<WholeReconciliation | undefined>
   readonly funding: Funding
   /** Why money waits, one sentence each. */
   readonly troubles: () => readonly string[]
@@ -123,7 +122,7 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
   return {
     rpcUrl,
     payouts,
-    reconcile: () => collectAndReconcile(store.db, payer).catch(unlessUnreachable),
+    reconcile: () => reconcileAll(store.db, payer, funding.chain).catch(unlessUnreachable),
     funding,
     troubles: () => [payouts.standing().trouble, funding.deposits.trouble()].filter((why) => why !== undefined),
     treasury: {

@@ -24,8 +24,8 @@ export interface ReadOptions {
  * Oldest first. The chain pages backwards, so all that is new is listed before the first of it is read. Only an empty page is the
  * end: providers of RPC cap pages below the 1,000 of the protocol.
  */
-async function newArrivals(
-  chain: ReadOptions['chain'],
+export async function newArrivals(
+  chain: Pick<DepositChain, 'arrivals'>,
   account: string,
   until: string | undefined,
 ): Promise<Arrival[]> {
