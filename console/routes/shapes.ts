@@ -386,6 +386,16 @@ export const Rewards = z.object({
 })
 export type Rewards = z.infer<typeof Rewards>
 
+/** A payee that will be paid elsewhere, and whose present wallet did not agree. */
+export const WalletChangeView = z.object({
+  id: z.int(),
+  payee: z.string(),
+  address: z.string(),
+  askedAt: At,
+  effectiveAt: At,
+})
+export type WalletChangeView = z.infer<typeof WalletChangeView>
+
 /** What a payee had, what came and went, what it has (rewards/statement.ts). */
 export const StatementView = z.object({
   payee: z.string(),
@@ -460,6 +470,8 @@ export const EVENTS = {
   payout: PayoutView,
   /** Money moved; the Earnings page asks again. */
   rewards: z.object({ at: At }),
+  /** Which changes of wallet wait, whenever one is asked for, stopped or made. */
+  wallets: z.object({ waiting: z.array(WalletChangeView) }),
 } as const
 export type ConsoleEvent = {
   [K in keyof typeof EVENTS]: { event: K; data: z.infer<(typeof EVENTS)[K]> }

@@ -17,7 +17,7 @@ import type { Broker } from './broker.ts'
 import type { ConsoleKeys } from './keys.ts'
 import { type Money, settle } from './money.ts'
 import { packageDesks } from './registry.ts'
-import { createOwnerDesk, createRequesterDesk, createWalletDesk } from './requester-desk.ts'
+import { createOwnerDesk, createRequesterDesk, createWalletDesk, waitingChanges } from './requester-desk.ts'
 import { createRewardDesk } from './reward-desk.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { Trades } from './trades.ts'
@@ -124,7 +124,8 @@ function fundingDesks(
 ): Pick<AppOptions, 'requesters' | 'owners' | 'wallets'> {
   const { funding, payouts } = money
   const moved = (): void => trades.events.emit({ about: 'rewards' })
-  const options = { store, requesters: trades.requesters, funding, payouts, publicUrl, now, moved }
+  const rewired = (): void => trades.events.emit({ about: 'wallets' })
+  const options = { store, requesters: trades.requesters, funding, payouts, publicUrl, now, moved, rewired }
   return {
     requesters: createRequesterDesk(options),
     owners: createOwnerDesk(options),
@@ -136,6 +137,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
   const { config, store, keys, trades, money, broker, bus, enrolment } = options
   const { now, log, stopping, packageRoot } = surroundings
   const views = openViews(options, now)
+  const walletChanges = () => waitingChanges(money.funding)
   const overview = createOverview({
     db: store.db,
     now,
@@ -147,6 +149,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     money: views.money,
     treasury: money.treasury,
     troubles: money.troubles,
+    walletChanges,
     broker: { url: broker.url, connected: () => bus.connected },
   })
   const feed = createFeed({
@@ -154,6 +157,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     tasks: views.tasks.many,
     devices: views.boards.many,
     payouts: views.payouts.many,
+    walletChanges,
     overview,
     now,
   })

@@ -5,8 +5,9 @@ import { accounts } from '../rewards/accounts.ts'
 import { balanceOf, LedgerError } from '../rewards/ledger.ts'
 import { requesterPayee } from '../rewards/payees.ts'
 import type { Refused } from '../routes/answers.ts'
-import type { OwnerDesk, WalletChangeView, WalletDesk } from '../routes/owners.ts'
+import type { OwnerDesk, WalletDesk } from '../routes/owners.ts'
 import type { DepositView, RequesterDesk, RequesterView } from '../routes/requesters.ts'
+import type { WalletChangeView } from '../routes/shapes.ts'
 import { ChainError } from '../settlement/chain-error.ts'
 import type { Deposit } from '../settlement/deposits.ts'
 import type { Payouts } from '../settlement/payouts.ts'
@@ -25,8 +26,10 @@ export interface FundingDeskOptions {
   readonly payouts: Pick<Payouts, 'planWithdrawal' | 'hasAccount'>
   readonly publicUrl: () => string
   readonly now: () => number
-  /** Money moved, or where it goes changed. */
+  /** Money moved. */
   readonly moved: () => void
+  /** Where money goes changed, or will. */
+  readonly rewired: () => void
 }
 
 const DEPOSITS_SHOWN = 100
@@ -183,6 +186,10 @@ export function createOwnerDesk({ store, now, moved }: FundingDeskOptions): Owne
   }
 }
 
+/** Changes of wallet that wait. */
+export const waitingChanges = async ({ registration }: Pick<Funding, 'registration'>): Promise<WalletChangeView[]> =>
+  (await registration.waiting()).map(changeView)
+
 const changeView = ({ id, payee, address, asked_at, effective_at }: WalletChange): WalletChangeView => ({
   id,
   payee,
@@ -191,23 +198,23 @@ const changeView = ({ id, payee, address, asked_at, effective_at }: WalletChange
   effectiveAt: iso(effective_at),
 })
 
-export function createWalletDesk({ funding, publicUrl, moved }: FundingDeskOptions): WalletDesk {
+export function createWalletDesk({ funding, publicUrl, rewired }: FundingDeskOptions): WalletDesk {
   const { registration } = funding
   return {
-    changes: async () => (await registration.waiting()).map(changeView),
+    changes: () => waitingChanges(funding),
     challenge: ({ payee, address }) =>
       answered(async () => ({ text: await registration.challenge(payee, address, publicUrl()) })),
     register: ({ payee, signature, oldSignature }) =>
       answered(async () => {
         const signatures = { by: signature, ...(oldSignature !== undefined && { byOld: oldSignature }) }
         const done = await registration.register(payee, signatures)
-        moved()
+        rewired()
         return done.state === 'waiting' ? { state: 'waiting', change: changeView(done.change) } : done
       }),
     cancel: (id) =>
       answered(async () => {
         await registration.cancel(id)
-        moved()
+        rewired()
         return { cancelled: id }
       }),
   }

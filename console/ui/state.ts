@@ -120,6 +120,7 @@ function applyOne(event: ConsoleEvent): void {
       moneyMoves.value += 1
       return
     case 'rewards':
+    case 'wallets':
       moneyMoves.value += 1
   }
 }

@@ -1,7 +1,8 @@
 // `bramble owners …`: owners of boards, and the wallets that payees are paid to.
 import { sign } from 'node:crypto'
 import { defineCommand } from 'citty'
-import type { OwnerView, WalletChangeView } from '../routes/owners.ts'
+import type { OwnerView } from '../routes/owners.ts'
+import type { WalletChangeView } from '../routes/shapes.ts'
 import { encodeBase58 } from '../settlement/base58.ts'
 import { privateKeyOf, readKeyFile } from '../settlement/keys.ts'
 import { apiOf, command, toConsole } from './command.ts'

@@ -14,9 +14,17 @@ const FINE: HealthFacts = {
   failedPayouts: 0,
   refused: [],
   troubles: [],
+  walletChanges: [],
   token: { symbol: 'BRMB', decimals: 6, mint: 'mint' },
   treasury: { address: 'TREASURY', balance: '5', liabilities: '5', coverage: 1 },
   chainAnswers: true,
+}
+const CHANGE = {
+  id: 1,
+  payee: 'ann',
+  address: 'WALLET',
+  askedAt: '2026-11-22T08:30:00.000Z',
+  effectiveAt: '2026-11-25T08:30:00.000Z',
 }
 const gone = { name: 'bold-oak-fox', state: 'offline', reason: 'Its connection ended 4 min ago.' } as const
 
@@ -31,6 +39,12 @@ const TABLE: readonly (readonly [string, Partial<HealthFacts>, string, RegExp])[
     /holds 1.5 BRMB and owes 3 BRMB: send the rest to TREASURY/,
   ],
   ['a failed payout', { failedPayouts: 1 }, 'problem', /^1 payout failed today/],
+  [
+    'a wallet about to change',
+    { walletChanges: [CHANGE], boards: [] },
+    'attention',
+    /^From 2026-11-25 08:30 UTC on, ann is paid at WALLET, and its present wallet has not agreed: /,
+  ],
   ['no board yet', { boards: [] }, 'attention', /^No board is enrolled/],
   [
     'one board of two gone',

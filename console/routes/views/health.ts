@@ -1,5 +1,5 @@
 // The one sentence on top of the page: the worst thing that is true now, with its number and what to do about it.
-import type { Device, Overview, Rewards } from '../shapes.ts'
+import type { Device, Overview, Rewards, WalletChangeView } from '../shapes.ts'
 import { inTokens } from './tokens.ts'
 
 export interface Refused {
@@ -20,6 +20,8 @@ export interface HealthFacts {
   readonly refused: readonly Refused[]
   /** A rollout of the agent that stopped by itself. */
   readonly stopped?: { readonly version: string; readonly reason: string } | undefined
+  /** Asked for without the word of the wallet that is paid now. */
+  readonly walletChanges: readonly WalletChangeView[]
   readonly token: Overview['token']
   readonly treasury: Rewards['treasury']
   readonly chainAnswers: boolean
@@ -62,6 +64,11 @@ const RULES: readonly Rule[] = [
       : problem(
           `${count(failedPayouts, 'payout', 'payouts')} failed today; the money went back to its owners. Earnings tells why.`,
         ),
+  ({ walletChanges: [first] }) =>
+    first &&
+    attention(
+      `From ${first.effectiveAt.slice(0, 16).replace('T', ' ')} UTC on, ${first.payee} is paid at ${first.address}, and its present wallet has not agreed: whoever did not ask for this stops it on the Earnings page.`,
+    ),
   ({ boards }) =>
     boards.length > 0
       ? undefined
