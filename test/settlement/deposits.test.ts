@@ -249,6 +249,20 @@ describe('a deposit', () => {
     ])
   })
 
+  it('of another token, more of it than the ledger can count, holds up nobody', async () => {
+    const [ann, bob] = [await addRequester(), await addRequester()]
+    const deposits = desk()
+    const [toAnn, toBob] = [await deposits.addressOf(ann), await deposits.addressOf(bob)]
+    const most = 2n ** 64n - 1n
+    const other = await sender.makeOtherToken(most)
+    await sender.pay(toAnn.wallet, most, other)
+    await sender.pay(toBob.wallet, 5_000n)
+    final()
+    expect(await deposits.turn()).toBe(true)
+    expect(await budget(bob)).toBe(5_000n)
+    expect(await deposits.list(ann, 10)).toMatchObject([{ state: 'foreign', amount_units: 2n ** 63n - 1n }])
+  })
+
   it('waits, with a sentence, while the chain does not answer', async () => {
     await desk().addressOf(await addRequester())
     const dead = lab.client(async () => {

@@ -21,6 +21,8 @@ export interface LookOptions {
 const FOREIGN_EVERY = 20
 /** A sweep that got lost is made again after its blockhash has expired. */
 const SWEEP_AGAIN_MS = 120_000
+/** What a column holds. Tokens of a stranger's mint may be twice as many, and anybody may send them here. */
+const MOST_UNITS = 2n ** 63n - 1n
 /** A node that lags tells a transaction a moment after it lists it. */
 const UNTOLD_LOOKS = 3
 
@@ -56,7 +58,8 @@ export function createLook(options: LookOptions): Look {
     for (const { account, mint, units } of await chain.foreign(wallet)) {
       const [newest] = await chain.arrivals(account, {})
       if (!newest) continue
-      const row = { signature: newest.signature, account, requester_id: requester, mint, amount_units: units }
+      const noted = units < MOST_UNITS ? units : MOST_UNITS
+      const row = { signature: newest.signature, account, requester_id: requester, mint, amount_units: noted }
       const isNew = await db.transaction().execute((trx) => putForeign(trx, row, now()))
       if (isNew)
         log.warn({ requester, mint, units: units.toString() }, 'tokens that are not credited lie at a deposit address')
