@@ -5,7 +5,10 @@ import { createRouter, json, no, type Refused, refusals } from './answers.ts'
 const Id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -')
 const Payee = z
   .string()
-  .regex(/^((requester|publisher)\/)?[A-Za-z0-9_-]{1,64}$/, 'must be an owner id, requester/ID or publisher/ID')
+  .regex(
+    /^(((requester|publisher)\/)?[A-Za-z0-9_-]{1,64}|operator\/fees)$/,
+    'must be an owner id, requester/ID, publisher/ID or operator/fees',
+  )
 const Signature = z.string().min(64).max(90)
 
 export const OwnerView = z.object({ id: z.string(), name: z.string(), wallet: z.string().optional() })

@@ -363,6 +363,8 @@ export const Rewards = z.object({
       boards: z.int(),
       pending: Units,
       payable: Units,
+      /** Why what is payable is not paid out. */
+      held: z.string().optional(),
       inPayout: Units,
       paid: Units,
     }),

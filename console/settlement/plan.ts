@@ -3,12 +3,14 @@ import type { Kysely } from 'kysely'
 import { accounts, holderOf, kindOf } from '../rewards/accounts.ts'
 import { newestHead, openEpoch } from '../rewards/epochs.ts'
 import { post, type Transfer } from '../rewards/ledger.ts'
-import { type Payee, publisherPayee, requesterPayee, sourceOf } from '../rewards/payees.ts'
+import { readLiabilities } from '../rewards/liabilities.ts'
+import { OPERATOR_FEES, type Payee, publisherPayee, requesterPayee, sourceOf } from '../rewards/payees.ts'
 import type { Database } from '../store/schema.ts'
 import { allWallets } from '../wallets/wallets.ts'
 import { fill } from './fill.ts'
 import { memoOf } from './memo.ts'
 import { MAX_TRANSACTION_BYTES, type PayoutChain, type Share, type Through } from './payer.ts'
+import { accountTerms, feesThatMayGoBack, payeesWithRent } from './rent.ts'
 import { walletFault } from './solana.ts'
 import { createSelection } from './tables/table-chain.ts'
 
@@ -23,7 +25,7 @@ export interface Payable {
 
 export interface PlanSettings {
   readonly minimumUnits: bigint
-  /** Withheld once, from the payout that makes a wallet's token account; 0 when the operator bears its rent. */
+  /** Withheld from the payout that makes a wallet's token account; 0: the operator bears its rent, once for each payee. */
   readonly accountFeeUnits: bigint
 }
 
@@ -36,23 +38,28 @@ const heldBecause = (wallet: string | undefined, units: bigint, minimumUnits: bi
   return units < minimumUnits ? `below the minimum payout: ${units} of ${minimumUnits} base units` : undefined
 }
 
-const payeeOf = (account: string): Payee =>
-  kindOf(account) === 'royalty' ? publisherPayee(holderOf(account)) : holderOf(account)
+function payeeOf(account: string): Payee {
+  const kind = kindOf(account)
+  if (kind === 'fee') return OPERATOR_FEES
+  return kind === 'royalty' ? publisherPayee(holderOf(account)) : holderOf(account)
+}
 
-/** Every owner and publisher with payable money, and why it would stay where it is. */
+/** Every owner, publisher and the operator with payable money, and why it would stay where it is. */
 export async function payables(db: Kysely<Database>, minimumUnits: bigint): Promise<Payable[]> {
   const rows = await db
     .selectFrom('accounts')
     .select(['id', 'balance_units'])
-    .where('kind', 'in', ['payable', 'royalty'])
+    .where('kind', 'in', ['payable', 'royalty', 'fee'])
     .where('balance_units', '>', 0n)
     .orderBy('id')
     .execute()
   const wallets = await allWallets(db)
-  return rows.map(({ id, balance_units: units }) => {
+  const kept = await feesThatMayGoBack(db)
+  return rows.flatMap(({ id, balance_units }) => {
     const payee = payeeOf(id)
+    const units = balance_units - (payee === OPERATOR_FEES ? kept : 0n)
     const wallet = wallets.get(payee)
-    return { payee, units, wallet, held: heldBecause(wallet, units, minimumUnits) }
+    return units > 0n ? [{ payee, units, wallet, held: heldBecause(wallet, units, minimumUnits) }] : []
   })
 }
 
@@ -68,6 +75,8 @@ export interface PlanOptions extends PlanSettings {
   readonly chain: Planner
   /** Wallets that have their token account; of any other it is assumed that it must be made. */
   readonly withAccount: ReadonlySet<string>
+  /** Base units in the treasury's own account. */
+  readonly treasuryUnits: bigint
   /** What payouts can go through now. A batch that needs none is sent without. */
   readonly through: Through
 }
@@ -78,7 +87,10 @@ export async function planPayouts(
   options: PlanOptions,
 ): Promise<{ planned: string[]; payouts: number; held: Payable[] }> {
   const { withAccount, chain, through } = options
-  const all = (await payables(trx, options.minimumUnits)).map((one) => claimOf(one, options))
+  const due = await payables(trx, options.minimumUnits)
+  const hadRent = await payeesWithRent(trx, payeesWithout(due, withAccount))
+  const spare = options.treasuryUnits - (await readLiabilities(trx))
+  const all = due.map((one) => claimOf(one, { ...options, hadRent, spare }))
   const claims = all.flatMap(({ claim }) => (claim ? [claim] : []))
   const without = new Set(claims.map(({ wallet }) => wallet).filter((wallet) => !withAccount.has(wallet)))
   const naming = await namesOf(trx, options.epoch)
@@ -102,14 +114,33 @@ export async function planPayouts(
   return { planned, payouts: claims.length, held }
 }
 
-function claimOf(payable: Payable, options: PlanOptions): { payable: Payable; claim?: Claim } {
+const payeesWithout = (due: readonly Payable[], withAccount: ReadonlySet<string>): Payee[] =>
+  due.flatMap(({ payee, wallet, held }) =>
+    held === undefined && wallet !== undefined && !withAccount.has(wallet) ? [payee] : [],
+  )
+
+interface Claiming extends PlanOptions {
+  readonly hadRent: ReadonlySet<Payee>
+  /** What the treasury holds beyond all it owes; below zero what it lacks. */
+  readonly spare: bigint
+}
+
+function claimOf(payable: Payable, options: Claiming): { payable: Payable; claim?: Claim } {
   const { payee, wallet, held } = payable
   if (held !== undefined || wallet === undefined) return { payable }
-  const fee = options.withAccount.has(wallet) ? 0n : options.accountFeeUnits
+  const hold = (why: string) => ({ payable: { ...payable, held: why } })
+  const lacking = payable.units - options.spare
+  if (payee === OPERATOR_FEES && lacking > 0n)
+    return hold(`the operator is paid last, and the treasury lacks ${lacking} base units to cover everybody and this`)
+  const facts = { hasAccount: options.withAccount.has(wallet), hadRent: options.hadRent.has(payee) }
+  const terms = accountTerms({ payee, wallet, ...facts, feeUnits: options.accountFeeUnits })
+  if ('why' in terms) return hold(terms.why)
+  const { fee } = terms
   const units = payable.units - fee
   if (units >= options.minimumUnits && units > 0n) return { payable, claim: { payee, wallet, units, fee } }
-  const why = `below the minimum payout: ${payable.units} of ${options.minimumUnits} base units and ${fee} for a new token account`
-  return { payable: { ...payable, held: why } }
+  return hold(
+    `below the minimum payout: ${payable.units} of ${options.minimumUnits} base units and ${fee} for a new token account`,
+  )
 }
 
 /** Of batches that failed by something in them, as long as their payees have not been paid since. */
@@ -213,18 +244,45 @@ export interface Withdrawal {
   readonly requester: string
   readonly units: bigint
   readonly wallet: string
+  /** Whether the wallet has its token account. */
+  readonly hasAccount: boolean
+}
+
+/** A withdrawal that costs more than it brings. */
+export class WithdrawalError extends Error {
+  override readonly name = 'WithdrawalError'
+  readonly code: 'too-small' | 'no-account'
+
+  constructor(code: WithdrawalError['code'], message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+interface WithdrawalOptions extends PlanSettings {
+  readonly now: number
+  readonly chain: Pick<PayoutChain, 'markerOf'>
 }
 
 /**
- * A batch of one line, out of a requester's budget. Throws LedgerError `insufficient` when the budget holds less: what is
- * reserved cannot be withdrawn.
+ * A batch of one line, out of a requester's budget; the fee for a new token account comes out of the units. Throws
+ * WithdrawalError, and LedgerError `insufficient` when the budget holds less: what is reserved cannot be withdrawn.
  */
 export async function planWithdrawal(
   trx: Kysely<Database>,
-  { requester, units, wallet }: Withdrawal,
-  { now, chain }: { readonly now: number; readonly chain: Pick<PayoutChain, 'markerOf'> },
+  { requester, units: asked, wallet, hasAccount }: Withdrawal,
+  { now, chain, minimumUnits, accountFeeUnits: feeUnits }: WithdrawalOptions,
 ): Promise<string> {
+  const payee = requesterPayee(requester)
+  const hadRent = !hasAccount && (await payeesWithRent(trx, [payee])).has(payee)
+  const terms = accountTerms({ payee, wallet, hasAccount, hadRent, feeUnits })
+  if ('why' in terms) throw new WithdrawalError('no-account', terms.why)
+  const units = asked - terms.fee
+  if (units < minimumUnits) {
+    const fee = terms.fee === 0n ? '' : ` and ${terms.fee} for a new token account`
+    throw new WithdrawalError('too-small', `${asked} base units are less than the minimum of ${minimumUnits}${fee}`)
+  }
   const epoch = await openEpoch(trx, now)
-  const claim = { payee: requesterPayee(requester), wallet, units, fee: 0n }
+  const claim = { payee, wallet, units, fee: terms.fee }
   return planBatch(trx, [claim], { epoch, now, chain, ...(await namesOf(trx, epoch)) })
 }

@@ -82,7 +82,7 @@ function publicDesk(
       receipts: () => countBy(db, 'receipts'),
       bus: bus.stats,
       broker: broker.stats,
-      coverage: async () => (await views.money.coverage()).coverage,
+      treasury: views.money.coverage,
     }),
     jwks: () => ({ keys: trades.issuer.jwks().keys.map((key) => ({ ...key })) }),
   }

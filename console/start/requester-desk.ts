@@ -10,6 +10,7 @@ import type { DepositView, RequesterDesk, RequesterView } from '../routes/reques
 import { ChainError } from '../settlement/chain-error.ts'
 import type { Deposit } from '../settlement/deposits.ts'
 import type { Payouts } from '../settlement/payouts.ts'
+import { WithdrawalError } from '../settlement/plan.ts'
 import { withdrawOnce } from '../settlement/withdrawals.ts'
 import type { Store } from '../store/open.ts'
 import type { Database } from '../store/schema.ts'
@@ -21,7 +22,7 @@ export interface FundingDeskOptions {
   readonly store: Store
   readonly requesters: Requesters
   readonly funding: Funding
-  readonly payouts: Pick<Payouts, 'planWithdrawal'>
+  readonly payouts: Pick<Payouts, 'planWithdrawal' | 'hasAccount'>
   readonly publicUrl: () => string
   readonly now: () => number
   /** Money moved, or where it goes changed. */
@@ -50,6 +51,7 @@ async function answered<T>(work: () => Promise<T>): Promise<T | Refused> {
       error instanceof RequesterError ||
       error instanceof WalletError ||
       error instanceof LedgerError ||
+      error instanceof WithdrawalError ||
       error instanceof ChainError
     if (!isKnown) throw error
     return no(error.code, error.message, STATUS_OF[error.code] ?? 409)
@@ -145,7 +147,8 @@ export function createRequesterDesk(options: FundingDeskOptions): RequesterDesk 
         const wallet = await walletOf(db, requesterPayee(id))
         if (wallet === undefined)
           return no('no-wallet', `${requesterPayee(id)} has no wallet: register the one to withdraw to first.`, 409)
-        const wanted = { requester: id, units, wallet, requestId }
+        const hasAccount = await payouts.hasAccount(wallet)
+        const wanted = { requester: id, units, wallet, hasAccount, requestId }
         const done = await db
           .transaction()
           .execute((trx) => withdrawOnce(trx, wanted, payouts.planWithdrawal, options.now()))

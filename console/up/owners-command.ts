@@ -53,7 +53,7 @@ const wallet = command(
   'Registers the wallet that a payee is paid to: without --key or --signature, prints the text to sign.',
   {
     ...toConsole,
-    payee: { type: 'positional', required: true, description: 'Owner id, requester/ID or publisher/ID' },
+    payee: { type: 'positional', required: true, description: 'Owner id, requester/ID, publisher/ID or operator/fees' },
     address: { type: 'string', description: 'Address of the wallet' },
     key: { type: 'string', description: 'Solana CLI key file of the wallet: signs here' },
     'old-key': { type: 'string', description: 'Key file of the present wallet: the change is made at once' },

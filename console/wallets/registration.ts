@@ -1,7 +1,7 @@
 // Who is paid where: a wallet is registered by its own signature, and changed only by the old wallet's signature or after
 // three days, in which whoever is robbed of an account can still say no.
 import type { Kysely, Selectable } from 'kysely'
-import type { Payee } from '../rewards/payees.ts'
+import { OPERATOR_FEES, type Payee } from '../rewards/payees.ts'
 import type { Database } from '../store/schema.ts'
 import { isSignedBy, type SignIn, textOf } from './sign-in.ts'
 import { walletOf } from './wallets.ts'
@@ -60,6 +60,7 @@ interface Challenge {
 }
 
 const isKnown = async (db: Kysely<Database>, payee: Payee): Promise<boolean> => {
+  if (payee === OPERATOR_FEES) return true
   const [kind = '', id] = payee.split('/')
   const table = id === undefined ? 'owners' : kind === 'requester' ? 'requesters' : 'publishers'
   const row = await db

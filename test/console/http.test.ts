@@ -37,6 +37,8 @@ describe('the HTTP API', () => {
         'boards{state="idle"}',
         'tasks{state="queued"}',
         'treasury_coverage',
+        'treasury_balance_units 1000000000',
+        'liabilities_units 1000000000',
         'broker{name="connections"}',
       ])
         expect(text).toContain(`bramble_${name}`)

@@ -239,6 +239,7 @@ describe('a fee for a new token account', () => {
         now: 0,
         chain: world.chain(),
         withAccount: new Set(),
+        treasuryUnits: 0n,
         through: [],
       }),
     )
@@ -274,7 +275,7 @@ describe('publishers and requesters', () => {
     await give(accounts.budget('cam'), 500n)
     const engine = world.engine()
     const { db } = world.store
-    const withdrawal = { requester: 'cam', units: 400n, wallet: requester }
+    const withdrawal = { requester: 'cam', units: 400n, wallet: requester, hasAccount: false }
     expect(await db.transaction().execute((trx) => engine.planWithdrawal(trx, withdrawal))).toBe('e1-1')
     expect(await engine.settleNow()).toMatchObject({ planned: ['e1-2'], payouts: 2 })
     await drive(engine, 15)
@@ -291,7 +292,9 @@ describe('publishers and requesters', () => {
     const engine = world.engine()
     const asked = world.store.db
       .transaction()
-      .execute((trx) => engine.planWithdrawal(trx, { requester: 'cam', units: 501n, wallet: newWallet() }))
+      .execute((trx) =>
+        engine.planWithdrawal(trx, { requester: 'cam', units: 501n, wallet: newWallet(), hasAccount: false }),
+      )
     await expect(asked).rejects.toMatchObject({ code: 'insufficient' })
     expect(await batches()).toEqual([])
   })

@@ -22,7 +22,7 @@ export interface Wallet {
 }
 
 /** Tag 13: ApproveChecked; 5: Revoke (SPL Token's own layouts). */
-const approveChecked = (
+export const approveChecked = (
   account: string,
   mint: string,
   delegate: string,

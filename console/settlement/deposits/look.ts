@@ -25,8 +25,8 @@ const SWEEP_AGAIN_MS = 120_000
 const UNTOLD_LOOKS = 3
 
 export interface Look {
-  /** Answers the base units that lie in deposit accounts. Rejects with ChainError where the chain does not answer. */
-  all(): Promise<bigint>
+  /** Every address. Rejects with ChainError where the chain does not answer. */
+  all(): Promise<void>
   /** Credits what came to one requester. Rejects with ChainError. */
   read(requester: string): Promise<void>
   /** Why deposits of somebody wait (a sentence for people). */
@@ -88,7 +88,6 @@ export function createLook(options: LookOptions): Look {
       const balances = await chain.balances(all.map(({ account }) => account))
       for (const [index, address] of all.entries()) await sweep(address, balances[index] ?? 0n)
       turns += 1
-      return balances.reduce((sum, units) => sum + units, 0n)
     },
     async read(requester) {
       const address = await addresses().where('requester_id', '=', requester).executeTakeFirst()
