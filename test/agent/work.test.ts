@@ -249,6 +249,46 @@ describe('an input that kills its process', () => {
     expect(errors()).toMatchObject([{ code: 'timeout' }, { code: 'poison' }])
   })
 
+  test('is run with nothing beside it the second time, and so is a live frame that comes again', async () => {
+    const { receive, turn, end, ran, running, advance, core } = start({ limits: ROOMY })
+    const picture = (n: number) => Buffer.concat([JPEG, Buffer.from([n])])
+    for (let n = 0; n < 6; n += 1) receive(`t${n}`, picture(n))
+    expect(running()).toBe(3)
+    end(KILLED)
+    await advance(0)
+    expect(running(), 'the two that are under way').toBe(2)
+    await turn()
+    await turn()
+    expect([running(), ran.at(-1)?.at(-1)]).toEqual([1, 0])
+    receive(undefined, frame())
+    await advance(200)
+    expect(running()).toBe(1)
+    await turn()
+    expect(running()).toBe(3)
+    for (let n = 0; n < 4; n += 1) await turn()
+    expect(core.tally.counts()).toMatchObject({ answered: 7, refused: 0, dropped: 0 })
+    receive(undefined, frame())
+    await turn(KILLED)
+    receive(undefined, frame())
+    receive('t9', picture(9))
+    expect(running()).toBe(1)
+    await turn()
+    expect(running()).toBe(1)
+    await turn()
+    expect(core.suspects.count()).toBe(0)
+  })
+
+  test('that only died by chance now and then is never refused, however often it comes', async () => {
+    const { receive, turn, core } = start()
+    for (let n = 0; n < 3; n += 1) {
+      receive(undefined, JPEG)
+      await turn(KILLED)
+      receive(undefined, JPEG)
+      await turn(GOOD)
+    }
+    expect(core.suspects.count()).toBe(0)
+  })
+
   test('is not tried again after its deadline, nor once the board goes away', async () => {
     const { receive, turn, ran, errors, clock, core, advance } = start()
     receive('late', frame({ deadline: clock.now() + 100 }))
