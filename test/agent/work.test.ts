@@ -168,6 +168,29 @@ describe('what MQTT 5 says beside a message', () => {
     expect(errors()).toMatchObject([{ code: 'expired' }, { code: 'expired' }])
   })
 
+  test('its expiry is by this clock, the deadline of an envelope by the clock of the console', async () => {
+    const skewMs = 86_400_000
+    const { receive, advance, errors, answersTo, running, clock, end } = start({ skewMs: () => skewMs })
+    const leased = (ms: number) => frame({ deadline: clock.now() - skewMs + ms })
+    receive('leased', leased(30_000), { meta: { expiresAt: clock.now() + 60_000 } })
+    receive('over', leased(-1))
+    receive('gone', leased(30_000), { meta: { expiresAt: clock.now() - 1 } })
+    expect(running()).toBe(1)
+    end()
+    await advance(10)
+    expect(answersTo('leased')).toMatchObject([{ result: {} }])
+    expect(errors()).toMatchObject([{ code: 'expired' }, { code: 'expired' }])
+  })
+
+  test('a deadline that seems to be over is not held against a frame while this clock may be wrong', async () => {
+    const { receive, running, advance, errors, clock } = start({ skewMs: () => undefined })
+    receive('leased', frame({ deadline: clock.now() - 86_400_000 }))
+    expect(running()).toBe(1)
+    receive('gone', frame({ deadline: clock.now() - 86_400_000 }), { meta: { expiresAt: clock.now() - 1 } })
+    await advance(10)
+    expect(errors()).toMatchObject([{ code: 'expired' }])
+  })
+
   test('its content type says what bytes are that do not say it themselves', async () => {
     const { receive, advance, errors, running } = start()
     receive('raw', Buffer.from([1, 2, 3]), { meta: { contentType: 'application/octet-stream' } })
