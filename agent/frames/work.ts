@@ -113,7 +113,7 @@ export function createWork(options: WorkOptions): Work {
 
   async function run(job: Job): Promise<void> {
     const begun = runs.begin(job)
-    const outcome = await options.host.run(job.pkg, job.frame)
+    const outcome = await options.host.run(job.pkg, job.frame, job.deadline)
     const queuedMs = runs.end(job, begun, outcome)
     const verdict = runs.judge(job, outcome, stock.isAlone(job))
     stock.ended(job)
