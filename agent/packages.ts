@@ -44,7 +44,7 @@ export interface Packages {
   states(): readonly PackageState[]
   /** What the console said last; undefined until it has said something. */
   desired(): Desired | undefined
-  /** This board's clock minus the console's, ms, as of the last answer. */
+  /** This board's clock minus the console's, ms; undefined until it has said something. */
   skewMs(): number | undefined
 }
 

@@ -121,10 +121,11 @@ async function connect(opened: Opened): Promise<Agent> {
   const { device, root, renewal } = membership
   let origin: number | undefined
   let told: Presence | undefined
+  const skewMs = (): number | undefined => supply.packages?.skewMs()
   const senses = await openSenses({
     folder: opened.config.data,
     clock: systemClock,
-    skewMs: () => supply.packages?.skewMs(),
+    skewMs,
     changed: () => void told?.beat(),
     log,
   })
@@ -138,6 +139,8 @@ async function connect(opened: Opened): Promise<Agent> {
     ...voiceOf(() => link),
     seen: (job) => neighbours.seen(job),
     clock: systemClock,
+    // Without a console it is for pipelines and boards to have the same time.
+    skewMs: () => (supply.packages ? skewMs() : 0),
     newId: randomUUID,
     window: () => host.window,
     slow: senses.slow,

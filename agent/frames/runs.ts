@@ -11,8 +11,8 @@ export interface Runs {
   begin(job: Job): Begun
   /** Returns all the time it was on this board without being decoded or run, in milliseconds. */
   end(job: Job, begun: Begun, outcome: RunOutcome): number
-  /** What is to be done with it: `again` where the run killed the process and a second one may not. */
-  judge(job: Job, outcome: RunOutcome): 'answer' | 'again' | 'poison'
+  /** What is to be done with it: `again` where its process died and a second run may go well. `alone`: nothing ran beside it. */
+  judge(job: Job, outcome: RunOutcome, alone: boolean): 'answer' | 'again' | 'poison'
   /** Nothing is tried again from now on. */
   last(): void
 }
@@ -44,13 +44,16 @@ export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate
       queue.charge(job.source, pace.ended(job.model, { startedAt, now, ms, killed }) - expectedMs)
       return Math.max(0, (ms ? now - ms.decode - ms.infer : startedAt) - job.arrivedAt)
     },
-    judge(job, outcome) {
-      if (outcome.ok && job.retried) suspects.cleared(job)
+    judge(job, outcome, alone) {
+      if (outcome.ok) suspects.cleared(job)
       if (outcome.ok || outcome.killed !== true) return 'answer'
-      if (suspects.struck(job, outcome.error.message) >= STRIKES) return 'poison'
+      if (suspects.struck(job, outcome.error.message, alone) >= STRIKES) return 'poison'
       const hasTime = job.deadline === undefined || job.deadline > clock.elapsed()
       // A live frame is not worth a second process: the next one is on its way.
-      return job.kind === 'task' && !job.retried && !leaving && hasTime ? 'again' : 'answer'
+      if (job.kind === 'frame' || job.retried || leaving || !hasTime) return 'answer'
+      // A second run is paid for like the first.
+      queue.charge(job.source, pace.cost(job.model))
+      return 'again'
     },
     last() {
       leaving = true

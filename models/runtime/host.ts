@@ -8,6 +8,7 @@ import { type ModelPackage, nameOf } from '../catalog.ts'
 import { type Crew, createCrew } from './crew.ts'
 import { DEFAULT_MAX_PIXELS } from './decode/limits.ts'
 import { messageOf } from './failure.ts'
+import { EXPIRED, inTime } from './lateness.ts'
 import { defaultBudgetMiB, defaultCeilingMiB, mostMiB } from './memory.ts'
 import type { Loaded, RunOutcome } from './messages.ts'
 import { PROVIDERS, type ProviderName } from './providers.ts'
@@ -61,8 +62,11 @@ export interface InferenceHost {
   load(pkg: ModelPackage): Promise<void>
   /** By `id` (every version) or `id@version`. */
   unload(idOrName: string): Promise<void>
-  /** Never rejects: every outcome is a value. Each process answers in call order. */
-  run(model: ModelPackage, frame: InputFrame): Promise<RunOutcome>
+  /**
+   * Never rejects: every outcome is a value. Each process answers in call order. `until`: when nobody wants the answer any more, in
+   * milliseconds of `performance.now()`; what could not be begun by then is `expired`.
+   */
+  run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome>
   /** Rejects with HostError `unsupported-cpu` or `no-start` while no process can be started. */
   runtime(): Promise<Runtime>
   /** Resolves when a process takes orders: now, or after whatever kept it from starting is gone. */
@@ -167,13 +171,15 @@ export function createHost(options: HostOptions): InferenceHost {
     log,
   })
 
-  async function run(model: ModelPackage, frame: InputFrame): Promise<RunOutcome> {
+  async function run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome> {
     const name = nameOf(model)
     const waits = shelf.hold(name)
-    const got = waits === undefined ? IN_MEMORY : await waits
+    const leftMs = (until ?? Number.POSITIVE_INFINITY) - elapsed()
+    const got = waits === undefined ? IN_MEMORY : await inTime(waits, leftMs, ({ ok }) => ok && shelf.release(name))
     if (closed) return CLOSED
+    if (!got) return { ok: false, error: EXPIRED }
     if (!got.ok) return { ok: false, error: { code: 'unknown-model', message: `${name}: ${got.reason}` } }
-    const outcome = await crew.run(model, frame)
+    const outcome = await crew.run(model, frame, until)
     shelf.release(name)
     return outcome
   }
@@ -197,7 +203,7 @@ export function createHost(options: HostOptions): InferenceHost {
         held.delete(name)
       }
     },
-    run: (model, frame) => (closed ? Promise.resolve(CLOSED) : run(model, frame)),
+    run: (model, frame, until) => (closed ? Promise.resolve(CLOSED) : run(model, frame, until)),
     runtime: async () => ({ ...(await start.runtime()), provider: reportOn(providers, held).used }),
     ready: start.ready,
     provider: () => reportOn(providers, held),

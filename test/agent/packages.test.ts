@@ -258,6 +258,8 @@ describe('a board', () => {
     const board = await boardWith()
     await board.packages.converge()
     expect(board.packages.skewMs()).toBe(-90_000)
+    board.set(3_600_000)
+    expect(board.packages.skewMs(), 'at once, without asking').toBe(3_510_000)
   })
 
   test('asks again every ten minutes, more or less, and at each connection', async () => {
