@@ -35,6 +35,8 @@ export interface Work {
   /** Frames waiting or running. */
   load(): number
   running(): number
+  /** Runs that ended, well or not, since the start. */
+  ended(): number
   /** Resolves when nothing waits and nothing runs. */
   idle(): Promise<void>
   /** Resolves when no frame taken for this package waits or runs any more. */
@@ -73,6 +75,7 @@ export function createWork(options: WorkOptions): Work {
   const look = createLook(clock, pump)
   const waiting: (() => void)[] = []
   let started = false
+  let ended = 0
 
   const endings = createEndings({
     ...options,
@@ -112,6 +115,7 @@ export function createWork(options: WorkOptions): Work {
     const begun = runs.begin(job)
     const outcome = await options.host.run(job.pkg, job.frame)
     const queuedMs = runs.end(job, begun, outcome)
+    ended += 1
     // The host is fed before the answer is written: while this process waits for the disk, the next run goes on.
     feed()
     const verdict = runs.judge(job, outcome)
@@ -145,6 +149,7 @@ export function createWork(options: WorkOptions): Work {
     has: (model, task) => tasks.has(keyOf(model, task)),
     load: () => queue.size() + gate.running(),
     running: gate.running,
+    ended: () => ended,
     idle: () =>
       gate.running() === 0 && queue.size() === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
     finished: held.none,
