@@ -40,7 +40,7 @@ export interface Packages {
   connected(): void
   /** The command: asks now; the answer says what is wanted and what is still on its way. Rejects with PackageFault. */
   converge(): Promise<{ readonly revision?: number; readonly packages: readonly PackageState[] }>
-  /** What is wanted and not served, for the birth message. */
+  /** What should be served and is not, for the birth message. */
   states(): readonly PackageState[]
   /** What the console said last; undefined until it has said something. */
   desired(): Desired | undefined
@@ -153,7 +153,7 @@ function assemble(options: PackagesOptions, desired: DesiredState) {
     folder,
     open: proving.open,
     executors: (busyWith) =>
-      createExecutors({ cache, verdicts, fetching, proving, serving, record, holds, folder, target, busyWith, log }),
+      createExecutors({ cache, verdicts, fetching, proving, serving, record, holds, folder, target, busyWith }),
     forbidden: options.doubt,
     news: createNews(options.changed, clock.elapsed),
     clock,

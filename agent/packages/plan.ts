@@ -22,6 +22,15 @@ export interface Known {
 /** What an id is served with: a release by its digest, or the package of the board's own folder. */
 export const FROM_FOLDER = 'folder'
 
+/** The package of the board's own folder among what is held back: it has no release. */
+export const folderKey = (id: string): string => `${FROM_FOLDER}:${id}`
+
+/** Under what a step that failed is held back; undefined for those that have no outside to fail by. */
+export function keyOf(step: Step): string | undefined {
+  if ('release' in step) return step.release
+  return step.do === 'activate-folder' ? folderKey(step.id) : undefined
+}
+
 export interface Last {
   readonly release: string
   /** What the id was served with before: kept for the way back. */
@@ -35,7 +44,7 @@ export interface Current {
   readonly last: ReadonlyMap<string, Last>
   /** Ids that the board's own folder can serve. */
   readonly folder: ReadonlySet<string>
-  /** Releases that failed a while ago and are not tried yet. */
+  /** Releases, and packages of the folder by `folderKey`, that failed a while ago and are not tried yet. */
   readonly held: ReadonlySet<string>
   /** Releases by their last use, the latest first. */
   readonly recent: readonly string[]
@@ -87,8 +96,10 @@ function retirements({ served, releases, folder }: Current, target: Target): Ste
     .map(([id]) => ({ do: 'retire', id }))
 }
 
-const fromFolder = ({ served, folder }: Current, id: string): Step[] =>
-  folder.has(id) && served.get(id) !== FROM_FOLDER ? [{ do: 'activate-folder', id }] : []
+function fromFolder({ served, folder, held }: Current, id: string): Step[] {
+  const isDue = folder.has(id) && served.get(id) !== FROM_FOLDER && !held.has(folderKey(id))
+  return isDue ? [{ do: 'activate-folder', id }] : []
+}
 
 function towards(current: Current, { id, release }: Wanted): Step[] {
   if (current.served.get(id) === release) return []

@@ -104,7 +104,7 @@ export const Runtime = z.object({
 })
 export type Runtime = z.infer<typeof Runtime>
 
-/** A model package that the console wants on this board, on its way there. */
+/** A model package that this board should serve and does not: on its way here, refused, or waiting to be tried again. */
 export const PackageState = z.object({
   id: z.string(),
   version: z.string(),
