@@ -7,6 +7,7 @@ import { formatTopic, parseTopic } from '../broker/protocol/topics.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { createCommands } from './commands/commands.ts'
+import { convergeHandler } from './commands/converge.ts'
 import { logsHandler } from './commands/logs.ts'
 import type { Config } from './config.ts'
 import type { Core } from './core.ts'
@@ -87,7 +88,11 @@ export function createNeighbours(options: Options): Neighbours {
   const models = (): readonly string[] => info?.models.map(({ id }) => id) ?? []
 
   const commands = createCommands({
-    handlers: { logs: logsHandler(logLines), vitals, ...(packages && { converge: packages.converge }) },
+    handlers: {
+      logs: logsHandler(logLines),
+      vitals,
+      ...(packages && { converge: convergeHandler(packages.converge) }),
+    },
     reply: (name, id, payload) =>
       link.publish(formatTopic({ kind: 'reply', device, name, id }, root), payload, {
         qos: 1,

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { PackageState } from '../../broker/protocol/messages.ts'
 import { readPackage } from '../../models/catalog.ts'
-import { HostError } from '../../models/runtime/host.ts'
 import {
   type Board,
   type BoardOptions,
@@ -157,7 +156,9 @@ describe('a board', () => {
     const board = await boardWith({
       prove: async ({ manifest }) => {
         attempts.push(manifest.version)
-        return manifest.version === '3.0.0' ? { ok: false, reason: 'bag.png: the answer is another' } : { ok: true }
+        return manifest.version === '3.0.0'
+          ? { ok: false, cause: 'answer', reason: 'bag.png: the answer is another' }
+          : { ok: true }
       },
     })
     await told(board, await offer('2.0.0'))
@@ -178,7 +179,7 @@ describe('a board', () => {
   test('proves a refused version again when the runtime has changed, without fetching it again', async () => {
     const wanted = await offer('2.0.0')
     console.want(wanted)
-    const first = await boardWith({ prove: async () => ({ ok: false, reason: 'wrong' }) })
+    const first = await boardWith({ prove: async () => ({ ok: false, cause: 'answer', reason: 'wrong' }) })
     await first.until(([fashion]) => fashion?.state === 'refused')
     await first.stop()
     const count = console.fetched().length
@@ -301,7 +302,8 @@ describe('a board without network', () => {
     const board = await boardWith({
       url: NOWHERE,
       version: '1.0.1',
-      prove: async ({ manifest }) => (manifest.version === '3.0.0' ? { ok: false, reason: 'wrong' } : { ok: true }),
+      prove: async ({ manifest }) =>
+        manifest.version === '3.0.0' ? { ok: false, cause: 'answer', reason: 'wrong' } : { ok: true },
     })
     expect(board.versions()).toEqual({ fashion: '2.0.0' })
     expect(board.packages.states()).toMatchObject([{ version: '3.0.0', state: 'refused', reason: 'wrong' }])
@@ -345,57 +347,6 @@ describe("a board's own folder", () => {
     const board = await boardWith({ folder: [await own()] })
     await board.packages.converge()
     expect(board.versions()).toEqual({ fashion: '1.0.0' })
-  })
-
-  /** Its next `left` loads of the folder's version fail. */
-  function refusing(left: number) {
-    const host = createPaperHost()
-    const short = {
-      ...host,
-      left,
-      load: async (pkg: Parameters<typeof host.load>[0]) => {
-        if (pkg.manifest.version === '1.0.0' && short.left-- > 0)
-          throw new HostError('load-failed', 'no memory just now')
-        await host.load(pkg)
-      },
-    }
-    return short
-  }
-  const later = (board: Board) =>
-    expect.poll(async () => {
-      await board.advance(10_000)
-      return board.versions()
-    })
-
-  test('is tried again after a load that failed, and until then it is said why it is not served', async () => {
-    const board = await boardWith({ folder: [await own()], host: refusing(2) })
-    expect(board.packages.states()).toEqual([
-      { id: 'fashion', version: '1.0.0', state: 'waiting', reason: 'no memory just now' },
-    ])
-    expect(board.serving.fault('fashion')).toBe('no memory just now')
-    await later(board).toEqual({ fashion: '1.0.0' })
-    await board.until((states) => states.length === 0)
-    expect(board.serving.fault('fashion')).toBeUndefined()
-  })
-
-  test('is tried again at each connection', async () => {
-    const board = await boardWith({ folder: [await own()], host: refusing(1) })
-    expect(board.versions()).toEqual({})
-    board.packages.connected()
-    await board.until(serves('1.0.0'))
-  })
-
-  test('stands in again later where it did not load when it was fallen back to', async () => {
-    const host = refusing(0)
-    const board = await boardWith({ folder: [await own()], host })
-    await told(board, await offer('2.0.0'))
-    await board.until(serves('2.0.0'))
-    await expect.poll(() => [...host.loaded.keys()]).toEqual(['fashion@2.0.0'])
-    host.left = 2
-    console.want()
-    await board.packages.converge()
-    await later(board).toEqual({ fashion: '1.0.0' })
-    expect(host.left).toBeLessThan(0)
   })
 
   test('goes on serving the models that the console does not name', async () => {

@@ -80,6 +80,6 @@ export const DeviceFacts = ({ known: { device, info, heartbeat } }: { known: Dev
       {/* Answers that came since the heartbeat say more than it does. */}
       {device.state === 'idle' && heartbeat?.idle && <Fact name="Idle">{idleWords(heartbeat.idle)}</Fact>}
     </dl>
-    <BoardModels info={info} />
+    <BoardModels device={device.id} info={info} />
   </aside>
 )
