@@ -1,10 +1,10 @@
 // How a frame's time on this board ends: each is counted out once, and every task gets its answer.
-import type { ResultError } from '../../broker/protocol/messages.ts'
+import type { DropReason, ResultError } from '../../broker/protocol/messages.ts'
 import type { RunOutcome } from '../../models/runtime/host.ts'
 import type { Clock } from '../clock.ts'
 import type { Answers } from './answers.ts'
 import { inputOf, STRIKES } from './suspects.ts'
-import type { DropReason, Tally } from './tally.ts'
+import type { Tally } from './tally.ts'
 import type { Job } from './work.ts'
 
 export interface Endings {

@@ -81,7 +81,7 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   const unsaved = new Set<string>()
   const drops = createDrops()
 
-  const stateOf = ({ clocks, heartbeat }: Board): Presence => presence(clocks, heartbeat?.idle, now())
+  const stateOf = ({ clocks, heartbeat }: Board): Presence => presence(clocks, heartbeat, now())
   const add = (board: Board): void => {
     const history: HistoryPoint[] = []
     kept.set(board.id, { board: { ...board, history }, history, state: stateOf(board).state })

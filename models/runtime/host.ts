@@ -140,7 +140,8 @@ function workerOptions(options: HostOptions) {
 
 export function createHost(options: HostOptions): InferenceHost {
   const { log, processes = 1, providers = [], budgetMiB = defaultBudgetMiB(), sleep = sleepFor } = options
-  const packages = new Map<string, ModelPackage>()
+  /** One entry for each call of `load`: the same package may come again while it is still being taken out. */
+  const packages = new Map<string, { readonly pkg: ModelPackage }>()
   const held = new Map<string, Loaded>()
   const start = createStart()
   const elapsed = (): number => performance.now()
@@ -150,9 +151,9 @@ export function createHost(options: HostOptions): InferenceHost {
     budgetMiB: budgetMiB / processes,
     elapsed,
     async load(name) {
-      const pkg = packages.get(name)
-      if (pkg === undefined) throw new HostError('load-failed', `${name} is not known`)
-      const loaded = await crew.load(pkg)
+      const entry = packages.get(name)
+      if (entry === undefined) throw new HostError('load-failed', `${name} is not known`)
+      const loaded = await crew.load(entry.pkg)
       held.set(name, loaded)
       return loaded.grewMiB
     },
@@ -165,11 +166,16 @@ export function createHost(options: HostOptions): InferenceHost {
     processes,
     hire: (terms) =>
       createWorker({ ...workerOptions(options), ...terms, onReady: start.succeeded, onLost: shelf.lost }),
-    quietly: (work) => shelf.quietly((names) => work(names.flatMap((name) => packages.get(name) ?? []))),
+    quietly: (work) => shelf.quietly((names) => work(names.flatMap((name) => packages.get(name)?.pkg ?? []))),
     onNoStart: (how) => start.failed(noStart(how)),
     sleep,
     log,
   })
+
+  /** Unless another call of `load` has put its own there. */
+  function forget(name: string, entry: { readonly pkg: ModelPackage } | undefined): void {
+    if (packages.get(name) === entry) packages.delete(name)
+  }
 
   async function run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome> {
     const name = nameOf(model)
@@ -189,17 +195,19 @@ export function createHost(options: HostOptions): InferenceHost {
       if (closed) throw new HostError('closed', 'the inference host is closed')
       if (start.fault()) throw start.fault()
       const name = nameOf(pkg)
-      packages.set(name, pkg)
+      const entry = { pkg }
+      packages.set(name, entry)
       await shelf.put(name, guessMiB(pkg)).catch((error: unknown) => {
-        packages.delete(name)
+        forget(name, entry)
         throw start.fault() ?? new HostError('load-failed', `${name} did not load: ${messageOf(error)}`, error)
       })
     },
     async unload(idOrName) {
       const names = shelf.names().filter((name) => name === idOrName || name.startsWith(`${idOrName}@`))
       for (const name of closed ? [] : names) {
+        const entry = packages.get(name)
         await shelf.remove(name)
-        packages.delete(name)
+        forget(name, entry)
         held.delete(name)
       }
     },
