@@ -37,11 +37,13 @@ const IDLE_REASONS: Readonly<Record<IdleReason, string>> = {
   'too-hot': 'It is too hot and pauses until it has cooled down: give it a heat sink, a fan or more air.',
 }
 
+const NEVER_HEARD =
+  'Enrolled, but it has never connected. A packaged board starts by itself; from source start `npx bramble-agent run` on it.'
+
 export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: number): Presence {
   const { mqtt, heartbeatAt, resultAt } = clocks
   const heardAt = Math.max(heartbeatAt ?? 0, resultAt ?? 0)
-  if (mqtt === undefined && heardAt === 0)
-    return { state: 'new', reason: 'Enrolled, but it has never connected: start `bramble-agent run` on it.' }
+  if (mqtt === undefined && heardAt === 0) return { state: 'new', reason: NEVER_HEARD }
   if (mqtt?.state === 'offline' && heardAt <= mqtt.at + OVERTAKING_MS)
     return { state: 'offline', reason: 'Its connection ended: look at its power and network.' }
   // A board that has just connected has its first heartbeat still before it.
