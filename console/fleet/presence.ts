@@ -46,11 +46,13 @@ function readinessOf(told: Told | undefined): string {
   return told && told.queue > 0 && told.rate === 0 ? 'It has work and answers none of it.' : 'Ready.'
 }
 
+const NEVER_HEARD =
+  'Enrolled, but it has never connected. A packaged board starts by itself; from source start `npx bramble-agent run` on it.'
+
 export function presence(clocks: Clocks, told: Told | undefined, now: number): Presence {
   const { mqtt, heartbeatAt, resultAt } = clocks
   const heardAt = Math.max(heartbeatAt ?? 0, resultAt ?? 0)
-  if (mqtt === undefined && heardAt === 0)
-    return { state: 'new', reason: 'Enrolled, but it has never connected: start `bramble-agent run` on it.' }
+  if (mqtt === undefined && heardAt === 0) return { state: 'new', reason: NEVER_HEARD }
   if (mqtt?.state === 'offline' && heardAt <= mqtt.at + OVERTAKING_MS)
     return { state: 'offline', reason: 'Its connection ended: look at its power and network.' }
   // A board that has just connected has its first heartbeat still before it.
