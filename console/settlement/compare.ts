@@ -5,10 +5,9 @@ import type { Logger } from 'pino'
 import type { Database } from '../store/schema.ts'
 import type { PayoutState } from '../store/states.ts'
 import { adopt } from './adopt.ts'
+import { differences, NOTHING_YET, writeMark } from './differences.ts'
 import type { WriterLease } from './lease.ts'
-import { historyOf } from './look.ts'
-import { batchOfMemo, tableOfMemo } from './memo.ts'
-import type { ChainTransfer, HistoryEntry, PayoutChain } from './payer.ts'
+import type { ChainTransfer, PayoutChain } from './payer.ts'
 import type { Mode } from './round.ts'
 
 export interface GateOptions {
@@ -40,97 +39,6 @@ export interface Gate {
 }
 
 type Chain = GateOptions['chain']
-
-interface Differences {
-  /** On the chain and not here, oldest first. */
-  readonly unknown: readonly ChainTransfer[]
-  /** The newest final transaction of the chain. */
-  readonly newest: string | undefined
-  /** Addresses of lookup tables that were made meanwhile. */
-  readonly tables: readonly string[]
-  /** Why they cannot be told yet. */
-  readonly trouble: string | undefined
-}
-
-const NOTHING_YET = 'payouts wait: the chain has a payout that this database does not know, and it is not final yet'
-
-async function statesOf(
-  db: Kysely<Database>,
-  page: readonly HistoryEntry[],
-): Promise<ReadonlyMap<string, PayoutState>> {
-  const rows = await db
-    .selectFrom('payout_attempts as a')
-    .innerJoin('payout_batches as b', 'b.id', 'a.batch_id')
-    .select(['a.signature', 'b.state'])
-    .where(
-      'a.signature',
-      'in',
-      page.map(({ signature }) => signature),
-    )
-    .execute()
-  return new Map(rows.map(({ signature, state }) => [signature, state]))
-}
-
-const MARK = 'payouts.compared'
-
-/** The newest final transaction when a comparison last found nothing missing; a backup holds that of its own time. */
-async function readMark(db: Kysely<Database>): Promise<string | undefined> {
-  return (await db.selectFrom('meta').select('value').where('key', '=', MARK).executeTakeFirst())?.value
-}
-
-const writeMark = (db: Kysely<Database>, signature: string) =>
-  db
-    .insertInto('meta')
-    .values({ key: MARK, value: signature })
-    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: signature }))
-    .execute()
-
-interface Entries {
-  readonly unknown: readonly HistoryEntry[]
-  readonly tables: readonly string[]
-  readonly newest: string | undefined
-}
-
-/**
- * Entries newer than the mark, newest first. What is older was compared, and nobody can have added to it: what a lost database
- * paid, it planned after the backup, hence after the mark. A payout that is final here is no such mark: one that was sent beside
- * it, by a database that is lost, may have landed before it.
- */
-async function unknownEntries(db: Kysely<Database>, chain: Chain, slot: number): Promise<Entries | string> {
-  const unknown: HistoryEntry[] = []
-  const tables: string[] = []
-  const mark = await readMark(db)
-  let newest: string | undefined
-  for await (const page of historyOf(chain, chain.treasury, slot)) {
-    const states = await statesOf(db, page)
-    for (const entry of page) {
-      if (entry.isFinal) newest ??= entry.signature
-      if (entry.signature === mark) return { unknown, tables, newest }
-      if (entry.hasFailed) continue
-      const table = entry.memo === undefined ? undefined : tableOfMemo(entry.memo)
-      if (table !== undefined) tables.push(table)
-      const state = states.get(entry.signature)
-      if (state === 'failed' && entry.isFinal)
-        return `payouts stop: the chain paid ${entry.signature}, which failed here; run bramble rewards reconcile`
-      if (state === undefined && entry.memo !== undefined && batchOfMemo(entry.memo) !== undefined) unknown.push(entry)
-    }
-  }
-  return { unknown, tables, newest }
-}
-
-async function differences(db: Kysely<Database>, chain: Chain, slot: number): Promise<Differences> {
-  const entries = await unknownEntries(db, chain, slot)
-  if (typeof entries === 'string') return { unknown: [], newest: undefined, tables: [], trouble: entries }
-  const { newest, tables } = entries
-  const unknown: ChainTransfer[] = []
-  for (const { signature, isFinal } of entries.unknown.toReversed()) {
-    const found = isFinal ? await chain.transfer(signature) : undefined
-    if (found === undefined) return { unknown: [], newest, tables, trouble: NOTHING_YET }
-    // Anybody may write such a memo and name the treasury; only what it signed is a payout.
-    if (found.isOurs) unknown.push(found)
-  }
-  return { unknown, newest, tables, trouble: undefined }
-}
 
 /** Final transfers never change: with many of them, each turn goes on from what the one before was answered. */
 function remembering(chain: Chain): { readonly chain: Chain; forget(): void } {
@@ -206,7 +114,7 @@ export function createGate(options: GateOptions): Gate {
         const isTold = tables.length === 0 || (await tablesSeen(tables))
         isOpen = await isComplete()
         if (isOpen) memory.forget()
-        if (isOpen && isTold && newest !== undefined) await writeMark(db, newest)
+        if (isOpen && isTold && newest !== undefined) await writeMark(db, chain.treasury, newest)
         return isOpen ? { mode: 'pay', trouble: undefined } : { mode: 'watch', trouble: NOTHING_YET }
       }
       const wait = `payouts wait: the chain has ${unknown.length} payout(s) that this database does not know; they are taken in`

@@ -196,6 +196,9 @@ export function createPayouts(options: PayoutOptions): Payouts {
     tidy: () =>
       queued(async () => {
         if (!gate.isOpen || !(await lease.hold())) return
+        // Compared anew, so that the mark is no older than this when a backup is taken.
+        gate.close()
+        if ((await gate.pass((await book.open()).length)).mode !== 'pay') return
         const reclaimed = await reclaimMarkers({ db, chain, now: now(), keepMs: settings.keepMarkersMs })
         if (reclaimed > 0) log.info({ markers: reclaimed }, 'rents of old markers are back')
         await tables.tend(true)
