@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { HistoryEntry, PayoutChain } from '../../console/settlement/payer.ts'
 import { createPayouts, type Payouts } from '../../console/settlement/payouts.ts'
 import type { Token } from '../../console/settlement/solana.ts'
+import { settleAndFinish as settle } from './driving.ts'
 import { createLab, type Lab, silent } from './lab.ts'
 import { createWorld, SETTINGS, type World } from './payout-world.ts'
 
@@ -16,16 +17,7 @@ beforeAll(async () => {
 afterAll(() => lab.close())
 afterEach(() => world.close())
 
-const drive = async (engine: Payouts, turns: number): Promise<void> => {
-  for (let i = 0; i < turns; i++) {
-    lab.clock.advance(1_000)
-    await engine.turn()
-  }
-}
-const settleAndFinish = async (engine: Payouts): Promise<void> => {
-  await engine.settleNow()
-  await drive(engine, 16)
-}
+const settleAndFinish = (engine: Payouts): Promise<void> => settle(lab, engine)
 /** Two owners paid once, and owed again; what came to the treasury before is final. */
 const paidBefore = async (): Promise<void> => {
   world = await createWorld({ lab, token, amounts: [7n, 7n] })
