@@ -183,7 +183,7 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
   async function withdraw(who: number, units: bigint): Promise<void> {
     const requester = REQUESTERS[who] ?? ''
     if ((await balanceOf(db, accounts.budget(requester))) < units) return
-    const wanted = { requester, units, wallet: WALLETS[who] ?? '' }
+    const wanted = { requester, requestId: `w-${++refs}`, units, wallet: WALLETS[who] ?? '' }
     await db.transaction().execute((trx) => planWithdrawal(trx, wanted, { now: clock.now, chain }))
   }
 
