@@ -15,6 +15,8 @@ export interface Runs {
   judge(job: Job, outcome: RunOutcome, alone: boolean): 'answer' | 'again' | 'poison'
   /** Nothing is tried again from now on. */
   last(): void
+  /** Runs that ended, well or not, since the start. */
+  ended(): number
 }
 
 interface Begun {
@@ -31,6 +33,7 @@ interface Options {
 
 export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate): Runs {
   let leaving = false
+  let ended = 0
   return {
     begin(job) {
       gate.began(job)
@@ -38,6 +41,8 @@ export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate
     },
     end(job, { startedAt, expectedMs }, outcome) {
       const { ms } = outcome
+      // One that expired on its way into a process says nothing of whether the process works.
+      if (outcome.ok || outcome.error.code !== 'expired') ended += 1
       gate.ended(job, ms)
       const now = clock.elapsed()
       const killed = !outcome.ok && outcome.killed === true
@@ -55,6 +60,7 @@ export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate
       queue.charge(job.source, pace.cost(job.model))
       return 'again'
     },
+    ended: () => ended,
     last() {
       leaving = true
     },

@@ -77,7 +77,6 @@ export function createWork(options: WorkOptions): Work {
   const look = createLook(clock, pump)
   const waiting: (() => void)[] = []
   let started = false
-  let ended = 0
 
   const endings = createEndings({
     ...options,
@@ -118,8 +117,6 @@ export function createWork(options: WorkOptions): Work {
     const begun = runs.begin(job)
     const outcome = await options.host.run(job.pkg, job.frame, job.deadline)
     const queuedMs = runs.end(job, begun, outcome)
-    // One that expired on its way into a process says nothing of whether the process works.
-    if (outcome.ok || outcome.error.code !== 'expired') ended += 1
     const verdict = runs.judge(job, outcome, stock.isAlone(job))
     stock.ended(job)
     if (verdict === 'again') stock.setAside({ ...job, retried: true })
@@ -154,7 +151,7 @@ export function createWork(options: WorkOptions): Work {
     has: (model, task) => tasks.has(keyOf(model, task)),
     load: () => stock.size() + gate.running(),
     running: gate.running,
-    ended: () => ended,
+    ended: runs.ended,
     idle: () =>
       gate.running() === 0 && stock.size() === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
     finished: held.none,

@@ -1,4 +1,5 @@
 // Claims what payees may be paid: within one transaction their money moves into batches whose sums are frozen.
+import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { accounts, holderOf, kindOf } from '../rewards/accounts.ts'
 import { newestHead, openEpoch } from '../rewards/epochs.ts'
@@ -242,6 +243,8 @@ function transfersOf({ id, payee, units, fee }: Claim & { readonly id: string },
 
 export interface Withdrawal {
   readonly requester: string
+  /** The requester's own name for it. */
+  readonly requestId: string
   readonly units: bigint
   readonly wallet: string
   /** Whether the wallet has its token account. */
@@ -264,13 +267,26 @@ interface WithdrawalOptions extends PlanSettings {
   readonly chain: Pick<PayoutChain, 'markerOf'>
 }
 
+/** 132 bits. */
+const NAME_CHARACTERS = 22
+
 /**
- * A batch of one line, out of a requester's budget; the fee for a new token account comes out of the units. Throws
- * WithdrawalError, and LedgerError `insufficient` when the budget holds less: what is reserved cannot be withdrawn.
+ * The batch of a withdrawal is named after what it is, and so is its marker: also a database that has forgotten it cannot pay it
+ * out twice.
+ */
+export function withdrawalName({ requester, requestId }: Pick<Withdrawal, 'requester' | 'requestId'>): string {
+  const whole = JSON.stringify([requester, requestId])
+  return `w-${createHash('sha256').update(whole).digest('base64url').slice(0, NAME_CHARACTERS)}`
+}
+
+/**
+ * A batch of one line, out of a requester's budget, under its own name: once only; the fee for a new token account comes out of
+ * the units. Throws WithdrawalError, and LedgerError `insufficient` when the budget holds less: what is reserved cannot be
+ * withdrawn.
  */
 export async function planWithdrawal(
   trx: Kysely<Database>,
-  { requester, units: asked, wallet, hasAccount }: Withdrawal,
+  { requester, requestId, units: asked, wallet, hasAccount }: Withdrawal,
   { now, chain, minimumUnits, accountFeeUnits: feeUnits }: WithdrawalOptions,
 ): Promise<string> {
   const payee = requesterPayee(requester)
@@ -284,5 +300,6 @@ export async function planWithdrawal(
   }
   const epoch = await openEpoch(trx, now)
   const claim = { payee, wallet, units, fee: terms.fee }
-  return planBatch(trx, [claim], { epoch, now, chain, ...(await namesOf(trx, epoch)) })
+  const nextId = () => withdrawalName({ requester, requestId })
+  return planBatch(trx, [claim], { epoch, now, chain, ...(await namesOf(trx, epoch)), nextId })
 }

@@ -80,6 +80,7 @@ describe('the HTTP API', () => {
         '/api/requesters/{id}/withdraw',
         '/api/rewards',
         '/api/rewards/epochs/{id}',
+        '/api/rewards/lost/{address}',
         '/api/rewards/receipts/{id}/proof',
         '/api/rewards/receipts/{id}/{verdict}',
         '/api/rewards/reconcile',

@@ -184,7 +184,7 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
   async function withdraw(who: number, units: bigint): Promise<void> {
     const requester = REQUESTERS[who] ?? ''
     if ((await balanceOf(db, accounts.budget(requester))) < units) return
-    const wanted = { requester, units, wallet: WALLETS[who] ?? '', hasAccount: false }
+    const wanted = { requester, requestId: `w-${++refs}`, units, wallet: WALLETS[who] ?? '', hasAccount: false }
     const terms = { now: clock.now, chain, minimumUnits: 1n, accountFeeUnits: 7n }
     if (units > terms.accountFeeUnits) await db.transaction().execute((trx) => planWithdrawal(trx, wanted, terms))
   }
