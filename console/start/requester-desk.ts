@@ -10,7 +10,7 @@ import type { DepositView, RequesterDesk, RequesterView } from '../routes/reques
 import { ChainError } from '../settlement/chain-error.ts'
 import type { Deposit } from '../settlement/deposits.ts'
 import type { Payouts } from '../settlement/payouts.ts'
-import { WithdrawalError } from '../settlement/plan.ts'
+import { WithdrawalError } from '../settlement/plan-withdrawal.ts'
 import { withdrawOnce } from '../settlement/withdrawals.ts'
 import type { Store } from '../store/open.ts'
 import type { Database } from '../store/schema.ts'

@@ -12,7 +12,8 @@ import { OPERATOR_FEES } from '../../console/rewards/payees.ts'
 import { createReceipts } from '../../console/rewards/receipts.ts'
 import { decideHeld } from '../../console/rewards/release.ts'
 import { createPayoutBook } from '../../console/settlement/book.ts'
-import { planPayouts, planWithdrawal } from '../../console/settlement/plan.ts'
+import { planPayouts } from '../../console/settlement/plan.ts'
+import { planWithdrawal } from '../../console/settlement/plan-withdrawal.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import {
   addRequester,
