@@ -2,7 +2,7 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ortVersion } from '../models/runtime/ort-version.ts'
+import { findOrt } from '../models/runtime/ort-place.ts'
 import { readPrivate, writePrivate } from './private-file.ts'
 
 export interface Cores {
@@ -32,7 +32,7 @@ const fileIn = (data: string): string => join(data, 'choice.json')
 export const thisMachine = (): Machine => ({
   cpu: cpus()[0]?.model ?? 'unknown CPU',
   cpus: availableParallelism(),
-  ort: ortVersion(),
+  ort: findOrt().version,
 })
 
 export function keepChoice(data: string, { processes, threads }: Cores, machine: Machine, now: number): void {

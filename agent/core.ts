@@ -48,6 +48,8 @@ export interface CoreOptions {
   /** A frame of a stream was run and answered. */
   readonly seen?: (job: Job) => void
   readonly clock: Clock
+  /** This board's clock minus that of whoever writes deadlines; undefined while that is not known. */
+  readonly skewMs?: () => number | undefined
   readonly newId: () => string
   readonly log: Logger
 }
@@ -88,7 +90,7 @@ export function createCore(options: CoreOptions): Core {
     origin,
     energy: options.energy,
   })
-  const { window = () => ONE_PROCESS, slow = () => 0, seen, host } = options
+  const { window = () => ONE_PROCESS, slow = () => 0, skewMs = () => 0, seen, host } = options
   const pace = createPace(clock.elapsed)
   const suspects = createSuspects({ table: buffer.poison, now, log })
   const queue = createQueue<Job>(limits, pace)
@@ -105,6 +107,7 @@ export function createCore(options: CoreOptions): Core {
     commits,
     outbox,
     clock,
+    skewMs,
     log,
   })
   return { intake, work, commits, outbox, tally, suspects }

@@ -121,10 +121,11 @@ async function connect(opened: Opened): Promise<Agent> {
   const { device, root, renewal } = membership
   let origin: number | undefined
   let told: Presence | undefined
+  const skewMs = (): number | undefined => supply.packages?.skewMs()
   const senses = await openSenses({
     folder: opened.config.data,
     clock: systemClock,
-    skewMs: () => supply.packages?.skewMs(),
+    skewMs,
     changed: () => void told?.beat(),
     log,
   })
@@ -138,6 +139,8 @@ async function connect(opened: Opened): Promise<Agent> {
     ...voiceOf(() => link),
     seen: (job) => neighbours.seen(job),
     clock: systemClock,
+    // Without a console it is for pipelines and boards to have the same time.
+    skewMs: () => (supply.packages ? skewMs() : 0),
     newId: randomUUID,
     window: () => host.window,
     slow: senses.slow,
@@ -234,15 +237,16 @@ async function load(connected: Connected): Promise<number> {
 
 /** A board that can run no model stays up and says why: its owner may be far away, and an update may cure it. */
 async function hostStarted(connected: Connected): Promise<void> {
-  const { host, serving, folder, core, supply, log } = connected
+  const { host, serving, core, supply, log } = connected
   const fault = await hostFault(host)
   if (!fault) return
   log.error({ code: fault.code }, fault.message)
-  for (const { manifest } of folder) serving.failed(manifest.id, fault.message)
+  for (const id of serving.names()) serving.failed(id, fault.message)
   core.work.start()
   await announcer(connected, NO_RUNTIME, await readBoard(), [fault.message])()
   await host.ready()
   log.info('the inference process starts after all')
+  serving.cleared()
   await supply.open()
 }
 

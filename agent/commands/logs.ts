@@ -1,7 +1,7 @@
 // The command `logs`: the last lines of this board's log, newest kept when there are more than one message carries.
 import { z } from 'zod'
 import { RING_LINES } from '../logs/ring.ts'
-import { CommandError, type Handler } from './commands.ts'
+import { argumentsOf, type Handler } from './commands.ts'
 
 /** AWS IoT Core carries 128 KiB; the envelope takes a little. */
 const PAYLOAD_CHARS = 100 * 1024
@@ -32,9 +32,7 @@ function readLine(text: string): z.infer<typeof Line> | undefined {
 export const logsHandler =
   (lines: () => readonly string[]): Handler =>
   async (args) => {
-    const parsed = Args.safeParse(args)
-    if (!parsed.success) throw new CommandError('bad-arguments', z.prettifyError(parsed.error))
-    const { lines: limit, level, since } = parsed.data
+    const { lines: limit, level, since } = argumentsOf(Args, args)
     const from = since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(since)
     const fitting = lines()
       .flatMap((text) => readLine(text) ?? [])

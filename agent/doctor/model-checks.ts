@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { CatalogError, type ModelPackage, nameOf, readCatalog, readPackage } from '../../models/catalog.ts'
 import { proveGoldens } from '../../models/proof.ts'
 import { createHost, HostError, type InferenceHost, type ProviderReport } from '../../models/runtime/host.ts'
+import { PROVIDERS } from '../../models/runtime/providers.ts'
 import { defaultCores } from '../choice.ts'
 import { type Config, hostSettings } from '../config.ts'
 import { packagesOf, ServingError } from '../frames/serving.ts'
@@ -71,8 +72,10 @@ export async function checkModels(options: Options): Promise<void> {
   const host = createHost({ log, ...hostSettings(config), intraOpThreads: config.threads ?? defaultCores().threads })
   try {
     await host.runtime()
-    for (const pkg of packages) tell(await checkModel(host, pkg, options))
-    tell(checkProvider(host.provider()))
+    const reports: ProviderReport[] = []
+    const loaded = (): void => void reports.push(host.provider())
+    for (const pkg of packages) tell(await checkModel(host, pkg, { ...options, loaded }))
+    for (const check of checkProvider(reports)) tell(check)
   } catch (error) {
     if (!(error instanceof HostError)) throw error
     tell(fail('inference', error.message, 'a 64-bit system on a supported CPU is needed: uname -m, cat /proc/cpuinfo'))
@@ -81,10 +84,15 @@ export async function checkModels(options: Options): Promise<void> {
   }
 }
 
-async function checkModel(host: InferenceHost, pkg: ModelPackage, options: Options): Promise<Check> {
+async function checkModel(
+  host: InferenceHost,
+  pkg: ModelPackage,
+  options: Options & { readonly loaded: () => void },
+): Promise<Check> {
   const name = pkg.manifest.id
   try {
     await host.load(pkg)
+    options.loaded()
     const proof = await proveGoldens(host, pkg)
     if (!proof.ok)
       return fail(
@@ -127,13 +135,23 @@ async function tryFrame(
   return `${(middle?.ms ?? 0).toFixed(1)} ms a frame${cost}`
 }
 
-function checkProvider({ wanted, used, reason }: ProviderReport): Check {
+const rank = ({ used }: ProviderReport): number => PROVIDERS.indexOf(used)
+
+/** One report for each model that loaded; the model that came off worst is what the owner must hear of. */
+function checkProvider(reports: readonly ProviderReport[]): Check[] {
   const name = 'provider'
+  const [worst] = reports.toSorted((a, b) => rank(b) - rank(a))
+  if (worst === undefined) return []
+  const { wanted, used, reason } = worst
   const [first] = wanted
-  if (first === undefined || first === used) return ok(name, `models run on ${used}`)
-  return warn(
-    name,
-    `${first} was wanted, but models run on ${used}${reason ? `: ${reason}` : ''}`,
-    'build ONNX Runtime with it for this board (firmware-scripts), or ask for cpu (--providers cpu)',
-  )
+  if (first === undefined || first === used) return [ok(name, `models run on ${used}`)]
+  const count = reports.filter((one) => one.used === used).length
+  const models = count === reports.length ? 'models run' : `${count} of ${reports.length} models run`
+  return [
+    warn(
+      name,
+      `${first} was wanted, but ${models} on ${used}${reason ? `: ${reason}` : ''}`,
+      'build ONNX Runtime with it for this board (firmware-scripts), or ask for cpu (--providers cpu)',
+    ),
+  ]
 }

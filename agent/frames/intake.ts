@@ -34,6 +34,8 @@ interface Options {
   readonly commits: Pick<Commits, 'holds' | 'failing'>
   readonly outbox: Pick<Outbox, 'again' | 'acknowledged'>
   readonly clock: Pick<Clock, 'now' | 'elapsed'>
+  /** This board's clock minus that of whoever writes deadlines; undefined while that is not known. */
+  readonly skewMs: () => number | undefined
   readonly log: Logger
 }
 
@@ -81,7 +83,7 @@ export function createIntake(options: Options): Intake {
       answers.refused(to, { code: 'busy', message: closed, retryAfterMs: RETRY_LATER_MS }, 0, pkg)
     else if (!pkg) refuse(to, text, unserved(models, model))
     else {
-      const job = readJob({ ...topic, payload, pkg, meta }, options.payloadBytes, clock)
+      const job = readJob({ ...topic, payload, pkg, meta }, options.payloadBytes, clock, options.skewMs())
       if ('error' in job) refuse(job.to, text, job.error, pkg)
       else work.offer(job)
     }

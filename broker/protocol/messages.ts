@@ -58,6 +58,24 @@ export const ERROR_CODES = [
 export const ErrorCode = z.enum(ERROR_CODES)
 export type ErrorCode = z.infer<typeof ErrorCode>
 
+/** Why a frame was dropped: it gets no answer. Heartbeats count them beside the codes of those that were refused. */
+export type DropReason =
+  /** A newer frame of the same source came while it waited. */
+  | 'newer-frame'
+  /** A stream frame met a queue full of tasks. */
+  | 'queue-full'
+  /** A stream frame waited past its deadline. */
+  | 'late'
+  /** The task is being worked on, or was answered and its answer is sent again. */
+  | 'duplicate'
+  /** A retained message: old by definition, and it would come again at every connection. */
+  | 'retained'
+  /** The board is too hot to work: a live frame cannot wait until it has cooled down. */
+  | 'too-hot'
+  /** The outbox holds as much as it may. */
+  | 'outbox-full'
+  | 'stopping'
+
 export const ResultError = z.object({ code: ErrorCode, message: z.string(), retryAfterMs: z.number().optional() })
 export type ResultError = z.infer<typeof ResultError>
 
@@ -104,7 +122,7 @@ export const Runtime = z.object({
 })
 export type Runtime = z.infer<typeof Runtime>
 
-/** A model package that the console wants on this board, on its way there. */
+/** A model package that this board should serve and does not: on its way here, refused, or waiting to be tried again. */
 export const PackageState = z.object({
   id: z.string(),
   version: z.string(),
@@ -167,7 +185,6 @@ export type InfoMessage = z.infer<typeof InfoMessage>
 export const IDLE_REASONS = [
   'no-work',
   'starting',
-  'not-connected',
   'host-restarting',
   /** The CPU cannot run ONNX Runtime, or every model was refused. */
   'no-model',
@@ -175,6 +192,10 @@ export const IDLE_REASONS = [
   'disk-failing',
   /** Paused until the board has cooled down. */
   'too-hot',
+  /** Frames come in, and every one was refused or dropped. */
+  'all-refused',
+  /** Frames wait, and no run has ended. */
+  'stuck',
 ] as const
 export const IdleReason = z.enum(IDLE_REASONS)
 export type IdleReason = z.infer<typeof IdleReason>

@@ -81,7 +81,7 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   const unsaved = new Set<string>()
   const drops = createDrops()
 
-  const stateOf = ({ clocks, heartbeat }: Board): Presence => presence(clocks, heartbeat?.idle, now())
+  const stateOf = ({ clocks, heartbeat }: Board): Presence => presence(clocks, heartbeat, now())
   const add = (board: Board): void => {
     const history: HistoryPoint[] = []
     kept.set(board.id, { board: { ...board, history }, history, state: stateOf(board).state })
@@ -115,7 +115,11 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   }
 
   return {
-    add,
+    /** One that has just enrolled. */
+    add(board: Board): void {
+      add(board)
+      emit({ about: 'device', id: board.id })
+    },
     get: (id: string): Board | undefined => kept.get(id)?.board,
     list: (): Board[] => [...kept.values()].map(({ board }) => board),
     presenceOf: stateOf,
@@ -138,9 +142,7 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
       held.history.push(pointOf(heartbeat, at))
       if (held.history.length > MAX_HISTORY) held.history.shift()
       addDrops(drops, id, heartbeat, at)
-      change(id, { heartbeat, clocks: { ...held.board.clocks, heartbeatAt: at } })
-      emit({ about: 'device', id })
-      return true
+      return tell(id, { heartbeat, clocks: { ...held.board.clocks, heartbeatAt: at } })
     },
 
     /** The board answered something useful now. */

@@ -40,7 +40,7 @@ const none = (name: string, found: readonly string[], bad: string, good: string)
   detail: found.length === 0 ? good : `${found.length} ${bad}, among them ${found[0]}`,
 })
 
-/** The kinds that bring money in from outside; nothing ever goes back there. */
+/** The kinds that bring money in from outside; nothing goes back there but what was `adopted` and is `attributed`. */
 const ENTRIES = ['deposit', 'grant', 'adopted'] as const
 
 function balanced({ balances, flows }: Books): Check {
@@ -50,7 +50,9 @@ function balanced({ balances, flows }: Books): Check {
   ]) as [AccountKind, bigint][]
   const held = inside.reduce((sum, [, amount]) => sum + amount, 0n)
   const entered = ENTRIES.map((kind) => addUp(flows, (flow) => (flow.kind === kind ? accounts.outside : undefined)))
-  const [deposits = 0n, grants = 0n, adopted = 0n] = entered.map(total)
+  const [deposits = 0n, grants = 0n, found = 0n] = entered.map(total)
+  const attributed = total(addUp(flows, ({ kind }) => (kind === 'attributed' ? accounts.outside : undefined)))
+  const adopted = found - attributed
   const sum = deposits + grants + adopted
   const ok = sum === held && sum + (balances.get(accounts.outside) ?? 0n) === 0n
   const left = `deposits ${deposits} + grants ${grants} + adopted ${adopted}`
@@ -62,6 +64,7 @@ function balanced({ balances, flows }: Books): Check {
 function enteredRightly({ flows }: Books): Check {
   const target = { deposit: 'budget', grant: 'budget', adopted: 'paid' } as const
   const isRight = ({ kind, from, to }: Books['flows'][number]): boolean => {
+    if (kind === 'attributed') return kindOf(from) === 'paid' && to === accounts.outside
     const entry = ENTRIES.find((name) => name === kind)
     if (entry === undefined) return from !== accounts.outside && to !== accounts.outside
     return from === accounts.outside && kindOf(to) === target[entry]

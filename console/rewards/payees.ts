@@ -10,14 +10,16 @@ export const publisherPayee = (publisher: string): Payee => `publisher/${publish
 export const OPERATOR_FEES: Payee = 'operator/fees'
 /** Somebody whom the chain paid and this database does not know: it came from a backup. */
 export const lostPayee = (address: string): Payee => `lost/${address}`
+/** What the chain paid to such an address, taken as a loss by the operator. */
+export const writtenOffPayee = (address: string): Payee => `written-off/${address}`
 
-/** The account that a payee is paid from; nothing ever lies in that of a lost one. */
+/** The account that a payee is paid from; nothing ever lies in that of a lost or written-off one. */
 export function sourceOf(payee: Payee): AccountId {
   const [kind = '', id] = payee.split('/')
   if (id === undefined) return accounts.payable(kind)
   if (kind === 'requester') return accounts.budget(id)
   if (kind === 'publisher') return accounts.royalty(id)
   if (payee === OPERATOR_FEES) return accounts.operatorFees
-  if (kind === 'lost') return accounts.payable(payee)
+  if (kind === 'lost' || kind === 'written-off') return accounts.payable(payee)
   throw new RangeError(`not a payee: "${payee}"`)
 }

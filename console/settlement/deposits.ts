@@ -20,6 +20,11 @@ export interface Deposits {
   addressOf(requester: string): Promise<DepositAddress>
   /** One look at every address. False when the chain did not answer. */
   turn(): Promise<boolean>
+  /**
+   * For a database that came from a backup: credits what came to any requester, also to an address that was made since. Answers
+   * until when it must wait for the rest. Rejects with ChainError.
+   */
+  readAll(): Promise<string | undefined>
   /** Credits what came to one requester. Rejects with ChainError. */
   read(requester: string): Promise<void>
   run(signal: AbortSignal): Promise<void>
@@ -48,22 +53,29 @@ export function createDeposits(options: DepositsOptions): Deposits {
     }
   }
 
+  async function addressOf(requester: string): Promise<DepositAddress> {
+    const { wallet, account } = chain.addressOf(requester)
+    await db
+      .insertInto('deposit_addresses')
+      .values({ requester_id: requester, wallet, account, read_up_to: null, read_at: null })
+      .onConflict((conflict) => conflict.column('requester_id').doNothing())
+      .execute()
+    // As it was told first: with another treasury key the old address still is where money comes.
+    return db
+      .selectFrom('deposit_addresses')
+      .select(['wallet', 'account'])
+      .where('requester_id', '=', requester)
+      .executeTakeFirstOrThrow()
+  }
+
   return {
-    async addressOf(requester) {
-      const { wallet, account } = chain.addressOf(requester)
-      await db
-        .insertInto('deposit_addresses')
-        .values({ requester_id: requester, wallet, account, read_up_to: null, read_at: null })
-        .onConflict((conflict) => conflict.column('requester_id').doNothing())
-        .execute()
-      // As it was told first: with another treasury key the old address still is where money comes.
-      return db
-        .selectFrom('deposit_addresses')
-        .select(['wallet', 'account'])
-        .where('requester_id', '=', requester)
-        .executeTakeFirstOrThrow()
-    },
+    addressOf,
     turn,
+    async readAll() {
+      for (const { id } of await db.selectFrom('requesters').select('id').execute()) await addressOf(id)
+      await look.all()
+      return look.isComplete() ? undefined : 'the RPC has told every deposit that it lists'
+    },
     read: look.read,
     async run(signal) {
       let failures = 0

@@ -13,7 +13,8 @@ import { createGate } from './compare.ts'
 import { createWriterLease } from './lease.ts'
 import { createLook } from './look.ts'
 import type { PayoutChain } from './payer.ts'
-import { type Payable, type PlanSettings, payables, planPayouts, planWithdrawal, type Withdrawal } from './plan.ts'
+import { type Payable, type PlanSettings, payables, planPayouts } from './plan.ts'
+import { planWithdrawal, type Withdrawal } from './plan-withdrawal.ts'
 import { reclaimMarkers } from './reclaim.ts'
 import { createRound } from './round.ts'
 import { createTableKeeper, type TableKeeper } from './tables/keeper.ts'
@@ -40,6 +41,8 @@ export interface PayoutOptions {
   /** After every committed move. */
   readonly moved: (batch: string, state: PayoutState) => void
   readonly settings: PayoutSettings
+  /** As in compare.ts. */
+  readonly readDeposits?: () => Promise<string | undefined>
   readonly sleep?: Sleep
 }
 
@@ -59,6 +62,8 @@ export interface PayoutStanding {
   readonly open: number
   /** Why payouts are not getting on (a sentence for people); undefined when they are. */
   readonly trouble: string | undefined
+  /** What people should know though payouts are getting on (a sentence). */
+  readonly notice: string | undefined
 }
 
 export interface Payouts {
@@ -153,9 +158,9 @@ interface Wanted {
   readonly isPlain: boolean
 }
 
-export function createPayouts(options: PayoutOptions): Payouts {
-  const { db, chain, now, log, settings } = options
-  const { sleep = (ms, { signal }) => sleepFor(ms, undefined, { signal }) } = options
+/** What the engine is made of. */
+function partsOf(options: PayoutOptions) {
+  const { db, chain, settings } = options
   const lease = createWriterLease(options)
   const book = createPayoutBook({ ...options, lease })
   const known = isKnown(db)
@@ -169,9 +174,15 @@ export function createPayouts(options: PayoutOptions): Payouts {
   })
   const look = createLook({ chain, isKnown: known, awaits: gate.awaits })
   const round = createRound({ ...options, book, look, usableTables: tables.usable })
-  const plan = createPlanner(options, tables)
+  return { lease, book, tables, gate, round, plan: createPlanner(options, tables) }
+}
+
+export function createPayouts(options: PayoutOptions): Payouts {
+  const { db, chain, now, log, settings } = options
+  const { sleep = (ms, { signal }) => sleepFor(ms, undefined, { signal }) } = options
+  const { lease, book, tables, gate, round, plan } = partsOf(options)
   const queued = createQueue()
-  let standing: PayoutStanding = { open: 0, trouble: undefined }
+  let standing: Omit<PayoutStanding, 'notice'> = { open: 0, trouble: undefined }
   /** A settlement that is still to be planned. */
   let wanted: Wanted | undefined
   let settled: Settled | undefined
@@ -231,6 +242,9 @@ export function createPayouts(options: PayoutOptions): Payouts {
     tidy: () =>
       queued(async () => {
         if (!gate.isOpen || !(await lease.hold())) return
+        // Compared anew, so that the mark is no older than this when a backup is taken.
+        gate.close()
+        if ((await gate.pass((await book.open()).length)).mode !== 'pay') return
         const reclaimed = await reclaimMarkers({ db, chain, now: now(), keepMs: settings.keepMarkersMs })
         if (reclaimed > 0) log.info({ markers: reclaimed }, 'rents of old markers are back')
         await tables.tend(true)
@@ -243,7 +257,7 @@ export function createPayouts(options: PayoutOptions): Payouts {
       await keepTurning(() => queued(turnOnce), sleep, signal)
       await lease.release()
     },
-    standing: () => standing,
+    standing: () => ({ ...standing, notice: gate.notice }),
     payable: () => payablesKnowing(db, settings, heldBy),
   }
 }

@@ -1,14 +1,12 @@
 // Claims what payees may be paid: within one transaction their money moves into batches whose sums are frozen.
 import type { Kysely } from 'kysely'
-import { accounts, holderOf, kindOf } from '../rewards/accounts.ts'
-import { newestHead, openEpoch } from '../rewards/epochs.ts'
-import { post, type Transfer } from '../rewards/ledger.ts'
+import { holderOf, kindOf } from '../rewards/accounts.ts'
 import { readLiabilities } from '../rewards/liabilities.ts'
-import { OPERATOR_FEES, type Payee, publisherPayee, requesterPayee, sourceOf } from '../rewards/payees.ts'
+import { OPERATOR_FEES, type Payee, publisherPayee } from '../rewards/payees.ts'
 import type { Database } from '../store/schema.ts'
 import { allWallets } from '../wallets/wallets.ts'
 import { fill } from './fill.ts'
-import { memoOf } from './memo.ts'
+import { type Claim, namesOf, planBatch } from './new-batch.ts'
 import { MAX_TRANSACTION_BYTES, type PayoutChain, type Share, type Through } from './payer.ts'
 import { accountTerms, feesThatMayGoBack, payeesWithRent } from './rent.ts'
 import { walletFault } from './solana.ts'
@@ -61,12 +59,6 @@ export async function payables(db: Kysely<Database>, minimumUnits: bigint): Prom
     const wallet = wallets.get(payee)
     return units > 0n ? [{ payee, units, wallet, held: heldBecause(wallet, units, minimumUnits) }] : []
   })
-}
-
-interface Claim extends Share {
-  readonly payee: Payee
-  /** Withheld for the wallet's new token account. */
-  readonly fee: bigint
 }
 
 export interface PlanOptions extends PlanSettings {
@@ -165,124 +157,4 @@ async function payeesOfFaulty(trx: Kysely<Database>): Promise<ReadonlySet<Payee>
     )
     .execute()
   return new Set(rows.map(({ payee }) => payee))
-}
-
-interface Names {
-  readonly nextId: () => string
-  readonly memoOf: (id: string) => string
-}
-
-/**
- * Ids go on after the highest one of the epoch, also after those found on the chain: a database restored from a backup must
- * not give another batch the same name.
- */
-async function namesOf(trx: Kysely<Database>, epoch: number): Promise<Names> {
-  const start = `e${epoch}-`
-  const rows = await trx
-    .selectFrom('payout_batches')
-    .select('id')
-    .where('id', '>=', start)
-    // The character after '-'.
-    .where('id', '<', `e${epoch}.`)
-    .execute()
-  let highest = 0
-  for (const { id } of rows) highest = Math.max(highest, Number.parseInt(id.slice(start.length), 10) || 0)
-  const head = await newestHead(trx)
-  return { nextId: () => `${start}${++highest}`, memoOf: (id) => memoOf(id, head) }
-}
-
-interface BatchOptions extends Names {
-  readonly epoch: number
-  readonly now: number
-  readonly chain: Pick<Planner, 'markerOf'>
-}
-
-async function planBatch(trx: Kysely<Database>, claims: readonly Claim[], options: BatchOptions): Promise<string> {
-  const { epoch, now } = options
-  const id = options.nextId()
-  const batch = {
-    id,
-    epoch_id: epoch,
-    memo: options.memoOf(id),
-    marker: options.chain.markerOf(id),
-    marker_lamports: 0,
-  }
-  const dates = { created_at: now, updated_at: now, failure: null, adopted_at: null, reclaimed_at: null }
-  await trx
-    .insertInto('payout_batches')
-    .values({ ...batch, ...dates, state: 'planned' })
-    .execute()
-  const lines = claims.map((claim, index) => ({ ...claim, id: `${id}/${index + 1}` }))
-  await trx
-    .insertInto('payouts')
-    .values(
-      lines.map(({ id: line, payee, wallet, units }) => ({
-        id: line,
-        batch_id: id,
-        payee,
-        wallet,
-        amount_units: units,
-        rent_lamports: 0,
-      })),
-    )
-    .execute()
-  await post(
-    trx,
-    lines.flatMap((line) => transfersOf(line, now)),
-  )
-  return id
-}
-
-function transfersOf({ id, payee, units, fee }: Claim & { readonly id: string }, at: number): Transfer[] {
-  const from = sourceOf(payee)
-  const payout = { kind: 'payout', ref: id, from, to: accounts.inPayout(payee), amount: units, at } as const
-  if (fee === 0n) return [payout]
-  return [payout, { kind: 'account-fee', ref: id, from, to: accounts.operatorFees, amount: fee, at }]
-}
-
-export interface Withdrawal {
-  readonly requester: string
-  readonly units: bigint
-  readonly wallet: string
-  /** Whether the wallet has its token account. */
-  readonly hasAccount: boolean
-}
-
-/** A withdrawal that costs more than it brings. */
-export class WithdrawalError extends Error {
-  override readonly name = 'WithdrawalError'
-  readonly code: 'too-small' | 'no-account'
-
-  constructor(code: WithdrawalError['code'], message: string) {
-    super(message)
-    this.code = code
-  }
-}
-
-interface WithdrawalOptions extends PlanSettings {
-  readonly now: number
-  readonly chain: Pick<PayoutChain, 'markerOf'>
-}
-
-/**
- * A batch of one line, out of a requester's budget; the fee for a new token account comes out of the units. Throws
- * WithdrawalError, and LedgerError `insufficient` when the budget holds less: what is reserved cannot be withdrawn.
- */
-export async function planWithdrawal(
-  trx: Kysely<Database>,
-  { requester, units: asked, wallet, hasAccount }: Withdrawal,
-  { now, chain, minimumUnits, accountFeeUnits: feeUnits }: WithdrawalOptions,
-): Promise<string> {
-  const payee = requesterPayee(requester)
-  const hadRent = !hasAccount && (await payeesWithRent(trx, [payee])).has(payee)
-  const terms = accountTerms({ payee, wallet, hasAccount, hadRent, feeUnits })
-  if ('why' in terms) throw new WithdrawalError('no-account', terms.why)
-  const units = asked - terms.fee
-  if (units < minimumUnits) {
-    const fee = terms.fee === 0n ? '' : ` and ${terms.fee} for a new token account`
-    throw new WithdrawalError('too-small', `${asked} base units are less than the minimum of ${minimumUnits}${fee}`)
-  }
-  const epoch = await openEpoch(trx, now)
-  const claim = { payee, wallet, units, fee: terms.fee }
-  return planBatch(trx, [claim], { epoch, now, chain, ...(await namesOf(trx, epoch)) })
 }

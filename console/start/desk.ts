@@ -15,6 +15,7 @@ import type { Database } from '../store/schema.ts'
 import { answerFor, enrollmentDesk } from './answers.ts'
 import type { Broker } from './broker.ts'
 import type { ConsoleKeys } from './keys.ts'
+import { createLostDesk } from './lost-desk.ts'
 import { type Money, settle } from './money.ts'
 import { packageDesks } from './registry.ts'
 import { createOwnerDesk, createRequesterDesk, createWalletDesk, waitingChanges } from './requester-desk.ts'
@@ -105,11 +106,12 @@ function moneyDesk(
   { config, store, money, trades }: DeskOptions,
   { views }: Shown,
   now: () => number,
-): Pick<AppOptions, 'rewards' | 'reconcile' | 'payouts'> {
+): Pick<AppOptions, 'rewards' | 'reconcile' | 'lost' | 'payouts'> {
   const moved = (): void => trades.events.emit({ about: 'rewards' })
   return {
     rewards: createRewardDesk({ store, views, treasury: money.treasury, shares: config, now, moved }),
     reconcile: { reconcile: money.reconcile },
+    lost: createLostDesk({ store, now, moved }),
     payouts: {
       payouts: views.payouts.list,
       payout: views.payouts.detail,

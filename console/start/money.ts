@@ -106,6 +106,7 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
     chain: payer,
     holder: options.holder,
     now,
+    readDeposits: funding.deposits.readAll,
     log: log.child({ part: 'payouts' }),
     moved: (id) => {
       events.emit({ about: 'payout', id })
@@ -124,7 +125,10 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
     payouts,
     reconcile: () => reconcileAll(store.db, payer, funding.chain).catch(unlessUnreachable),
     funding,
-    troubles: () => [payouts.standing().trouble, funding.deposits.trouble()].filter((why) => why !== undefined),
+    troubles() {
+      const { trouble, notice } = payouts.standing()
+      return [trouble, funding.deposits.trouble(), notice].filter((why) => why !== undefined)
+    },
     treasury: {
       cluster,
       token: { symbol: config.tokenSymbol, decimals: token.decimals, mint: token.mint },

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { defineCommand } from 'citty'
 import type { Proof } from '../rewards/proof.ts'
 import type { ReceiptView } from '../routes/shapes.ts'
+import { attributeCommand } from './attribute-command.ts'
 import { apiOf, command, needed, toConsole } from './command.ts'
 import { reconcileCommand } from './reconcile-command.ts'
 import { ProofError, verifyFile } from './rewards-verify.ts'
@@ -82,6 +83,7 @@ export const rewardsCommand = defineCommand({
     verify,
     statement,
     reconcile: reconcileCommand,
+    attribute: attributeCommand,
     release: verdict('release', 'Credit a receipt that was held.'),
     forfeit: verdict('forfeit', 'Refuse a receipt that was held: its price goes back to the requester.'),
   },

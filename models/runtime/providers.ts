@@ -7,7 +7,7 @@ export type ProviderName = (typeof PROVIDERS)[number]
 export interface ProviderChain {
   /** In order; the CPU is always the last. */
   readonly tries: readonly ProviderName[]
-  /** One sentence per wanted provider that cannot even be tried. */
+  /** One sentence per wanted provider that cannot even be tried, after the one that may explain them all. */
   readonly missing: readonly string[]
 }
 
@@ -18,6 +18,8 @@ export function chainProviders(
   wanted: readonly ProviderName[] | undefined,
   listed: ReadonlySet<string>,
   hasLibrary: (provider: ProviderName) => boolean,
+  /** Why another build, which may have them, is not used. */
+  passedOver?: string,
 ): ProviderChain {
   const fault = (provider: ProviderName): string | undefined => {
     if (provider === 'cpu') return undefined
@@ -29,5 +31,5 @@ export function chainProviders(
   const asked = (wanted ?? UNASKED).filter((provider) => provider !== 'cpu')
   const tries: ProviderName[] = [...asked.filter((provider) => fault(provider) === undefined), 'cpu']
   const missing = wanted ? asked.map(fault).filter((reason) => reason !== undefined) : []
-  return { tries, missing }
+  return { tries, missing: missing.length > 0 && passedOver !== undefined ? [passedOver, ...missing] : missing }
 }

@@ -72,6 +72,12 @@ describe('the boards', () => {
     ])
   })
 
+  it('are told of as soon as they are in, before they have said a word', () => {
+    devices.add({ id: 'dev-b', name: 'new', ownerId: 'demo', publicKey: 'key b', clocks: {}, history: [] })
+    expect(changes).toEqual([{ about: 'device', id: 'dev-b' }])
+    expect(stateOf('dev-b')).toBe('new')
+  })
+
   it('are late and then gone by the clock alone, and their leases are given up', async () => {
     devices.status('dev-a', 'online', false)
     devices.heartbeat('dev-a', HEARTBEAT)

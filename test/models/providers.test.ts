@@ -21,3 +21,9 @@ test('a wanted provider that the build does not have, or whose library is missin
 test('the order is that of the wish, and the CPU comes last', () => {
   expect(chainProviders(['tensorrt', 'cpu', 'cuda'], listed, () => true).tries).toEqual(['tensorrt', 'cuda', 'cpu'])
 })
+
+test('why the board’s own build is not used is said first, where it could have helped', () => {
+  const chain = (wanted: 'cuda' | 'cpu') => chainProviders([wanted], new Set(['cpu']), () => false, 'it is of 0.9.9')
+  expect(chain('cuda').missing).toEqual(['it is of 0.9.9', 'cuda: this build of ONNX Runtime does not have it'])
+  expect(chain('cpu').missing).toEqual([])
+})

@@ -12,7 +12,8 @@ import { OPERATOR_FEES } from '../../console/rewards/payees.ts'
 import { createReceipts } from '../../console/rewards/receipts.ts'
 import { decideHeld } from '../../console/rewards/release.ts'
 import { createPayoutBook } from '../../console/settlement/book.ts'
-import { planPayouts, planWithdrawal } from '../../console/settlement/plan.ts'
+import { planPayouts } from '../../console/settlement/plan.ts'
+import { planWithdrawal } from '../../console/settlement/plan-withdrawal.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import {
   addRequester,
@@ -184,7 +185,7 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
   async function withdraw(who: number, units: bigint): Promise<void> {
     const requester = REQUESTERS[who] ?? ''
     if ((await balanceOf(db, accounts.budget(requester))) < units) return
-    const wanted = { requester, units, wallet: WALLETS[who] ?? '', hasAccount: false }
+    const wanted = { requester, requestId: `w-${++refs}`, units, wallet: WALLETS[who] ?? '', hasAccount: false }
     const terms = { now: clock.now, chain, minimumUnits: 1n, accountFeeUnits: 7n }
     if (units > terms.accountFeeUnits) await db.transaction().execute((trx) => planWithdrawal(trx, wanted, terms))
   }

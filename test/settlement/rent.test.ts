@@ -125,8 +125,10 @@ it('is held against a withdrawal as well, which must be worth its costs', async 
   const engine = engineOf({ minimumUnits: 50n })
   const { db } = world.store
   const wallet = owner.publicKey.toBase58()
+  let asked = 0
   const withdraw = async (units: bigint, by = engine) => {
-    const wanted = { requester: 'cam', units, wallet, hasAccount: await by.hasAccount(wallet) }
+    asked += 1
+    const wanted = { requester: 'cam', requestId: `r${asked}`, units, wallet, hasAccount: await by.hasAccount(wallet) }
     await db.transaction().execute((trx) => by.planWithdrawal(trx, wanted))
     for (let turn = 0; turn < 16; turn++) {
       lab.clock.advance(1_000)

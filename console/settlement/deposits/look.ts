@@ -31,6 +31,8 @@ export interface Look {
   all(): Promise<void>
   /** Credits what came to one requester. Rejects with ChainError. */
   read(requester: string): Promise<void>
+  /** Whether nothing that the chain lists was left untold. */
+  isComplete(): boolean
   /** Why deposits of somebody wait (a sentence for people). */
   trouble(): string | undefined
 }
@@ -96,6 +98,7 @@ export function createLook(options: LookOptions): Look {
       const address = await addresses().where('requester_id', '=', requester).executeTakeFirst()
       if (address) await readOne(address)
     },
+    isComplete: () => untold.size === 0,
     trouble() {
       for (const [requester, { signature, looks }] of untold)
         if (looks >= UNTOLD_LOOKS)
