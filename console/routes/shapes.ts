@@ -2,6 +2,7 @@
 // Money is a decimal string of integer base units; times are ISO 8601 UTC.
 import { z } from '@hono/zod-openapi'
 import {
+  Comparison,
   HeartbeatMessage,
   InfoMessage,
   ResultMessage,
@@ -274,6 +275,8 @@ export const ModelPlace = z.object({
   percent: z.number().optional(),
   /** Why it waits or refuses. */
   reason: z.string().optional(),
+  /** Of what it serves, where this board measured it. */
+  besideFp32: Comparison.optional(),
 })
 export type ModelPlace = z.infer<typeof ModelPlace>
 
