@@ -17,6 +17,7 @@ import { createLitter } from './litter.ts'
 import { openIdentity } from './membership/identity.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
+import { createOrigins, type Origins } from './origins.ts'
 import { type Buffer, openBuffer } from './outbox/buffer.ts'
 import { noticesOf } from './outbox/set-aside.ts'
 import { createReadings, createVitals } from './presence/readings.ts'
@@ -120,7 +121,7 @@ interface Connected extends Opened {
 async function connect(opened: Opened): Promise<Agent> {
   const { membership, host, log } = opened
   const { device, root, renewal } = membership
-  let origin: number | undefined
+  const origins = createOrigins(opened.buffer, opened.boot)
   let told: Presence | undefined
   const senses = await openSenses({
     folder: opened.config.data,
@@ -135,7 +136,7 @@ async function connect(opened: Opened): Promise<Agent> {
     root,
     receipts: renewal !== undefined,
     limits: limitsOf(opened.config),
-    origin: () => origin,
+    origin: origins.of,
     ...voiceOf(() => link),
     seen: (job) => neighbours.seen(job),
     clock: systemClock,
@@ -158,8 +159,14 @@ async function connect(opened: Opened): Promise<Agent> {
   })
   await supply.open()
   const link = openLink(membership, opened.config, log)
-  const ready = (): boolean => origin !== undefined
-  const sources = { ...opened, ...core, senses, ready, clock: systemClock, rssBytes: process.memoryUsage.rss }
+  const sources = {
+    ...opened,
+    ...core,
+    senses,
+    ready: origins.hasBegun,
+    clock: systemClock,
+    rssBytes: process.memoryUsage.rss,
+  }
   const [heartbeat, vitals] = [createReadings(sources), createVitals({ ...sources, now: systemClock.now })]
   const { beat: beaten } = software
   const say = { publish: link.publish, heartbeat, vitals, beaten }
@@ -180,12 +187,7 @@ async function connect(opened: Opened): Promise<Agent> {
   const leaving = new AbortController()
   const renewed = renewal?.run(leaving.signal)
   async function work(): Promise<void> {
-    const board = await readBoard()
-    const notices = noticesOf(bufferFile(opened.config))
-    const say = createAnnounce({ ...connected, board, notices, clock: systemClock })
-    origin = await load(connected, say)
-    await serve(connected, say)
-    announce = say
+    announce = await begin(connected, origins)
     await Promise.all([supply.run(leaving.signal), software.run(leaving.signal)])
   }
   const running = work().catch((error: unknown) => {
@@ -229,12 +231,16 @@ function listen({ link, core, presence, membership, supply, software, neighbours
   })
 }
 
-/** The number under which receipts name this process and what it runs on. */
-async function load(connected: Connected, announce: Announce): Promise<number> {
-  const { supply, host, buffer, boot } = connected
+/** Loads the models and serves them; answers what says the birth message again. */
+async function begin(connected: Connected, origins: Origins): Promise<Announce> {
+  const { config, host, supply } = connected
+  const [board, notices] = [await readBoard(), noticesOf(bufferFile(config))]
+  const announce = createAnnounce({ ...connected, board, notices, clock: systemClock })
   await hostStarted(connected, announce)
   await supply.load()
-  return buffer.origin(boot, await host.runtime())
+  origins.begin(await host.runtime(), config.providers ?? [])
+  await serve(connected, announce)
+  return announce
 }
 
 /** A board that can run no model stays up and says why: its owner may be far away, and an update may cure it. */
