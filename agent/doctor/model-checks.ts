@@ -122,13 +122,14 @@ function checkProvider(reports: readonly ProviderReport[]): Check[] {
   if (worst === undefined) return []
   const { wanted, used, reason } = worst
   const [first] = wanted
-  if (first === undefined || first === used) return [ok(name, `models run on ${used}`)]
+  const isAsWanted = first === undefined ? reason === undefined : first === used
+  if (isAsWanted) return [ok(name, `models run on ${used}`)]
   const count = reports.filter((one) => one.used === used).length
-  const models = count === reports.length ? 'models run' : `${count} of ${reports.length} models run`
+  const run = `${count === reports.length ? 'models' : `${count} of ${reports.length} models`} run on ${used}`
   return [
     warn(
       name,
-      `${first} was wanted, but ${models} on ${used}${reason ? `: ${reason}` : ''}`,
+      `${first === undefined ? run : `${first} was wanted, but ${run}`}${reason ? `: ${reason}` : ''}`,
       'build ONNX Runtime with it for this board (firmware-scripts), or ask for cpu (--providers cpu)',
     ),
   ]

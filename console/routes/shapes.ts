@@ -39,6 +39,8 @@ export const Device = z.object({
   /** What is not as it should be now; empty for a board that is not heard of. */
   flags: z.array(VitalFlag).optional(),
   energy: HeartbeatMessage.shape.energy,
+  /** Present where models do not run on what was wanted, or run beside a GPU that nothing uses. */
+  provider: z.object({ wanted: z.string().optional(), used: z.string(), reason: z.string().optional() }).optional(),
   /** Changes when it says anew what it is (birth message) or how it is (vitals): a page that shows them reads them again. */
   told: z.string().optional(),
   /** All that receipts of this board were credited, ever. */

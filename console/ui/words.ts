@@ -182,6 +182,10 @@ export const FLAG_WORDS: Readonly<Record<VitalFlag, { label: string; tone: Tone;
   },
 }
 
+/** Where models run, when it is not where they should. */
+export const providerWords = ({ wanted, used }: NonNullable<Device['provider']>): string =>
+  wanted === undefined ? `On ${used}, though the board has a GPU` : `On ${used}, not on ${wanted} as wanted`
+
 /** What is wrong with a quantized model on a board that measured it; undefined where it is as it should be. */
 export function comparisonWords({ quantizedMs, fp32Ms, agree, frames }: Comparison): string | undefined {
   const faults = [

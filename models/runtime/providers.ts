@@ -7,17 +7,19 @@ export type ProviderName = (typeof PROVIDERS)[number]
 export interface ProviderChain {
   /** In order; the CPU is always the last. */
   readonly tries: readonly ProviderName[]
-  /** One sentence per wanted provider that cannot even be tried. */
+  /** One sentence per provider that cannot even be tried: a wanted one, or one for the GPU that the board shows. */
   readonly missing: readonly string[]
 }
 
 /** Without a wish: what is installed. TensorRT builds engines for minutes, so it is never chosen without being asked for. */
 const UNASKED: readonly ProviderName[] = ['cuda', 'cpu']
 
+/** `gpu`: what shows that the board has one. */
 export function chainProviders(
   wanted: readonly ProviderName[] | undefined,
   listed: ReadonlySet<string>,
   hasLibrary: (provider: ProviderName) => boolean,
+  gpu?: string,
 ): ProviderChain {
   const fault = (provider: ProviderName): string | undefined => {
     if (provider === 'cpu') return undefined
@@ -28,6 +30,9 @@ export function chainProviders(
   }
   const asked = (wanted ?? UNASKED).filter((provider) => provider !== 'cpu')
   const tries: ProviderName[] = [...asked.filter((provider) => fault(provider) === undefined), 'cpu']
-  const missing = wanted ? asked.map(fault).filter((reason) => reason !== undefined) : []
+  const faults = asked.map(fault).filter((reason) => reason !== undefined)
+  const missing = wanted
+    ? faults
+    : faults.flatMap((reason) => (gpu === undefined ? [] : [`${reason} (and ${gpu} is here)`]))
   return { tries, missing }
 }

@@ -6,6 +6,7 @@ import ort from 'onnxruntime-node'
 import type { TensorType } from '../manifest.ts'
 import { cpuClassOf } from './cpu.ts'
 import { messageOf, RunFailure } from './failure.ts'
+import { gpuOf } from './gpu.ts'
 import { chainProviders, type ProviderName } from './providers.ts'
 
 export type TensorData =
@@ -73,7 +74,7 @@ function hasLibrary(provider: ProviderName): boolean {
 }
 
 const chainOf = ({ providers }: SessionSettings) =>
-  chainProviders(providers, new Set(ort.listSupportedBackends().map(({ name }) => name)), hasLibrary)
+  chainProviders(providers, new Set(ort.listSupportedBackends().map(({ name }) => name)), hasLibrary, gpuOf())
 
 /** `whole`: fails where a part of the model would run on the CPU, instead of doing so without a word. */
 const optionsFor = (
