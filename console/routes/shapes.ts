@@ -94,8 +94,7 @@ export const DeviceDetail = z.object({
       queue: z.int(),
       memMiB: z.number(),
       tempC: z.number().optional(),
-      /** Joules per inference. */
-      energyJ: z.number().optional(),
+      energy: HeartbeatMessage.shape.energy,
     }),
   ),
   tasks: z.array(TaskView),

@@ -7,7 +7,7 @@ import type {
   IdleReason,
   VitalFlag,
 } from '../../broker/protocol/messages.ts'
-import type { Device, ModelPlace, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
+import type { Device, DeviceDetail, ModelPlace, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
 import { formatCount, formatMs } from './quantities.ts'
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'calm'
@@ -180,6 +180,13 @@ export const FLAG_WORDS: Readonly<Record<VitalFlag, { label: string; tone: Tone;
     tone: 'warn',
     advice: 'Its clock differs from this console’s: deadlines are missed. Let it reach a time server (timedatectl).',
   },
+}
+
+/** An estimate must not pass for a measurement, nor a few measurements for all. */
+export function energyTitle(history: readonly Pick<DeviceDetail['history'][number], 'energy'>[]): string {
+  const kinds = new Set(history.flatMap(({ energy }) => energy?.from ?? []))
+  if (!kinds.has('estimated')) return 'Energy an inference (measured)'
+  return `Energy an inference (${kinds.has('measured') ? 'partly ' : ''}estimated)`
 }
 
 /** Where models run, when it is not where they should. */
