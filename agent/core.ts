@@ -40,8 +40,8 @@ export interface CoreOptions {
   readonly slow?: () => number
   readonly energy?: (cpuMs: number) => Energy | undefined
   readonly serving: Pick<Serving, 'find' | 'names' | 'fault'>
-  /** Names the process and runtime in receipts, once the host has told what it runs on. */
-  readonly origin: () => number | undefined
+  /** Names the process and what ran in receipts, once the host has told what it runs on. */
+  readonly origin: (provider: string | undefined) => number | undefined
   readonly publish: (topic: string, payload: string) => Promise<void>
   /** Where the link may speak MQTT 5. */
   readonly reply?: SendReply

@@ -157,6 +157,17 @@ export const SoftwareState = z.object({
 })
 export type SoftwareState = z.infer<typeof SoftwareState>
 
+/** A quantized model beside its unquantized sibling, as `bramble-agent bench` found them on this board. */
+export const Comparison = z.object({
+  /** Median milliseconds in the model. */
+  quantizedMs: z.number(),
+  fp32Ms: z.number(),
+  /** Frames on which both give the same answer: top label, objects, or verdict. */
+  agree: z.int(),
+  frames: z.int(),
+})
+export type Comparison = z.infer<typeof Comparison>
+
 export const InfoMessage = z.object({
   device: z.string(),
   name: z.string(),
@@ -166,7 +177,16 @@ export const InfoMessage = z.object({
   version: z.string(),
   board: z.object({ model: z.string(), arch: z.string(), cpus: z.int(), memMiB: z.number() }),
   runtime: Runtime,
-  models: z.array(z.object({ id: z.string(), version: z.string(), digest: Digest, task: z.string() })),
+  models: z.array(
+    z.object({
+      id: z.string(),
+      version: z.string(),
+      digest: Digest,
+      task: z.string(),
+      /** Where it was measured. */
+      besideFp32: Comparison.optional(),
+    }),
+  ),
   /** Asked for by the configuration, got on this board, and why they differ where they do. */
   provider: z.object({ wanted: z.array(z.string()), used: z.string(), reason: z.string().optional() }).optional(),
   /** How the cores are used, and who chose it. */

@@ -14,8 +14,7 @@ export interface HistoryPoint {
   readonly queue: number
   readonly memMiB: number
   readonly tempC?: number
-  /** Joules per inference. */
-  readonly energyJ?: number
+  readonly energy?: NonNullable<HeartbeatMessage['energy']>
 }
 
 export interface Board {
@@ -62,7 +61,7 @@ const pointOf = ({ rate, queue, memMiB, tempC, energy }: HeartbeatMessage, at: n
   queue,
   memMiB,
   ...(tempC !== undefined && { tempC }),
-  ...(energy && { energyJ: energy.j }),
+  ...(energy && { energy }),
 })
 
 interface Kept {

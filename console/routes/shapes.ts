@@ -2,6 +2,7 @@
 // Money is a decimal string of integer base units; times are ISO 8601 UTC.
 import { z } from '@hono/zod-openapi'
 import {
+  Comparison,
   HeartbeatMessage,
   InfoMessage,
   ResultMessage,
@@ -38,6 +39,8 @@ export const Device = z.object({
   /** What is not as it should be now; empty for a board that is not heard of. */
   flags: z.array(VitalFlag).optional(),
   energy: HeartbeatMessage.shape.energy,
+  /** Present where models do not run on what was wanted, or run beside a GPU that nothing uses. */
+  provider: z.object({ wanted: z.string().optional(), used: z.string(), reason: z.string().optional() }).optional(),
   /** Changes when it says anew what it is (birth message) or how it is (vitals): a page that shows them reads them again. */
   told: z.string().optional(),
   /** All that receipts of this board were credited, ever. */
@@ -91,8 +94,7 @@ export const DeviceDetail = z.object({
       queue: z.int(),
       memMiB: z.number(),
       tempC: z.number().optional(),
-      /** Joules per inference. */
-      energyJ: z.number().optional(),
+      energy: HeartbeatMessage.shape.energy,
     }),
   ),
   tasks: z.array(TaskView),
@@ -274,6 +276,8 @@ export const ModelPlace = z.object({
   percent: z.number().optional(),
   /** Why it waits or refuses. */
   reason: z.string().optional(),
+  /** Of what it serves, where this board measured it. */
+  besideFp32: Comparison.optional(),
 })
 export type ModelPlace = z.infer<typeof ModelPlace>
 

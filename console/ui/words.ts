@@ -1,7 +1,14 @@
 // The console's codes in plain words: what it means and, where something can be done, what to do.
-import type { DropReason, ErrorCode, HeartbeatMessage, IdleReason, VitalFlag } from '../../broker/protocol/messages.ts'
-import type { Device, ModelPlace, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
-import { formatCount } from './quantities.ts'
+import type {
+  Comparison,
+  DropReason,
+  ErrorCode,
+  HeartbeatMessage,
+  IdleReason,
+  VitalFlag,
+} from '../../broker/protocol/messages.ts'
+import type { Device, DeviceDetail, ModelPlace, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
+import { formatCount, formatMs } from './quantities.ts'
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'calm'
 
@@ -173,6 +180,26 @@ export const FLAG_WORDS: Readonly<Record<VitalFlag, { label: string; tone: Tone;
     tone: 'warn',
     advice: 'Its clock differs from this console’s: deadlines are missed. Let it reach a time server (timedatectl).',
   },
+}
+
+/** An estimate must not pass for a measurement, nor a few measurements for all. */
+export function energyTitle(history: readonly Pick<DeviceDetail['history'][number], 'energy'>[]): string {
+  const kinds = new Set(history.flatMap(({ energy }) => energy?.from ?? []))
+  if (!kinds.has('estimated')) return 'Energy an inference (measured)'
+  return `Energy an inference (${kinds.has('measured') ? 'partly ' : ''}estimated)`
+}
+
+/** Where models run, when it is not where they should. */
+export const providerWords = ({ wanted, used }: NonNullable<Device['provider']>): string =>
+  wanted === undefined ? `On ${used}, though the board has a GPU` : `On ${used}, not on ${wanted} as wanted`
+
+/** What is wrong with a quantized model on a board that measured it; undefined where it is as it should be. */
+export function comparisonWords({ quantizedMs, fp32Ms, agree, frames }: Comparison): string | undefined {
+  const faults = [
+    ...(agree < frames ? [`DIFFERENT ANSWERS on ${frames - agree} of ${frames} frames`] : []),
+    ...(quantizedMs > fp32Ms ? [`SLOWER, ${formatMs(quantizedMs)} against ${formatMs(fp32Ms)}`] : []),
+  ]
+  return faults.length === 0 ? undefined : `Beside the unquantized model: ${faults.join('; ')}`
 }
 
 /** Which execution provider chose, and who decided how the cores are used. */

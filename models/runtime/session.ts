@@ -5,6 +5,7 @@ import type * as ort from 'onnxruntime-node'
 import type { TensorType } from '../manifest.ts'
 import { cpuClassOf } from './cpu.ts'
 import { messageOf, RunFailure } from './failure.ts'
+import { gpuOf } from './gpu.ts'
 import { findOrt } from './ort-place.ts'
 import { chainProviders, type ProviderName } from './providers.ts'
 
@@ -76,7 +77,7 @@ function hasLibrary(provider: ProviderName): boolean {
 
 function chainOf({ providers }: SessionSettings) {
   const listed = new Set(listSupportedBackends().map(({ name }) => name))
-  return chainProviders(providers, listed, hasLibrary, place.passedOver)
+  return chainProviders(providers, listed, hasLibrary, { gpu: gpuOf(), passedOver: place.passedOver })
 }
 
 /** `whole`: fails where a part of the model would run on the CPU, instead of doing so without a word. */

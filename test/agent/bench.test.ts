@@ -58,7 +58,7 @@ describe('a bench', () => {
     expect(JSON.parse(readFileSync(join(data, 'choice.json'), 'utf8'))).toMatchObject(report.chosen)
     expect(await coresOf()).toEqual({ ...report.chosen, chosenBy: 'bench' })
     expect(await coresOf({ threads: '1' })).toEqual({ processes: 1, threads: 1, chosenBy: 'config' })
-    keepChoice(data, report.chosen, { ...thisMachine(), cpu: 'another CPU' }, 0)
+    keepChoice(data, { ...report.chosen, comparisons: [] }, { ...thisMachine(), cpu: 'another CPU' }, 0)
     expect(await coresOf()).toMatchObject({ chosenBy: 'default' })
   })
 

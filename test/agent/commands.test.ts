@@ -163,6 +163,20 @@ describe('the command logs', () => {
     expect(reply.lines.at(-1)!.msg).toBe('line 499')
   })
 
+  it('gives all of them, page by page, also those of one millisecond', async () => {
+    const lines = Array.from({ length: 500 }, (_, i) => line(Math.floor(i / 7), 30, { i, detail: 'ä'.repeat(500) }))
+    let page: { lines: readonly { i: number; time: string }[]; leftOut: number } = { lines: [], leftOut: 500 }
+    const seen: number[] = []
+    let pages = 0
+    for (; page.leftOut > 0; pages += 1) {
+      const before = page.lines[0]?.time
+      page = (await ask(lines, before === undefined ? {} : { before })) as unknown as typeof page
+      seen.unshift(...page.lines.map(({ i }) => i))
+    }
+    expect(seen).toEqual(lines.map((_, i) => i))
+    expect(pages).toBeGreaterThan(3)
+  })
+
   it('refuses arguments that it does not know', async () => {
     await expect(ask([], { level: 'loud' })).rejects.toMatchObject({ code: 'bad-arguments' })
     await expect(ask([], { lines: 501 })).rejects.toMatchObject({ code: 'bad-arguments' })

@@ -142,8 +142,8 @@ describe('the boards', () => {
     const history = devices.get('dev-a')?.history ?? []
     expect(history).toHaveLength(1440)
     expect(history.at(-1)).toMatchObject({ at: now, queue: 1499, rate: 4.5, memMiB: 120 })
-    expect(history.at(-1)).not.toHaveProperty('energyJ')
+    expect(history.at(-1)).not.toHaveProperty('energy')
     devices.heartbeat('dev-a', { ...HEARTBEAT, energy: { j: 0.12, from: 'measured' } })
-    expect(devices.get('dev-a')?.history.at(-1)).toMatchObject({ energyJ: 0.12 })
+    expect(devices.get('dev-a')?.history.at(-1)).toMatchObject({ energy: { j: 0.12, from: 'measured' } })
   })
 })

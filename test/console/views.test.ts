@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import type { HeartbeatMessage, InfoMessage } from '../../broker/protocol/messages.ts'
 import { addDrops, createDrops } from '../../console/fleet/drops.ts'
+import { providerOf } from '../../console/routes/views/boards.ts'
 import { type HealthFacts, healthOf } from '../../console/routes/views/health.ts'
 import { createPulse } from '../../console/routes/views/pulse.ts'
 import { inTokens } from '../../console/routes/views/tokens.ts'
@@ -45,6 +46,17 @@ const TABLE: readonly (readonly [string, Partial<HealthFacts>, string, RegExp])[
     'attention',
     /^From 2026-11-25 08:30 UTC on, ann is paid at WALLET, and its present wallet has not agreed: /,
   ],
+  [
+    'a GPU that was wanted and is not used',
+    {
+      boards: [
+        { ...FINE.boards[0]!, provider: { used: 'cpu', reason: 'nobody asked for its GPU' } },
+        { ...FINE.boards[0]!, provider: { wanted: 'cuda', used: 'cpu', reason: 'cuda: its library is not installed' } },
+      ],
+    },
+    'attention',
+    /^1 board runs its models on cpu, not on cuda as wanted. calm-teal-owl: cuda: its library is not installed\.$/,
+  ],
   ['no board yet', { boards: [] }, 'attention', /^No board is enrolled/],
   [
     'one board of two gone',
@@ -67,6 +79,25 @@ describe('health', () => {
     const health = healthOf({ ...FINE, ...facts })
     expect(health.level).toBe(level)
     expect(health.sentence).toMatch(sentence)
+  })
+})
+
+describe('the provider of a board', () => {
+  it.each([
+    [undefined, undefined],
+    [{ wanted: [], used: 'cpu' }, undefined],
+    [{ wanted: ['cuda', 'cpu'], used: 'cuda' }, undefined],
+    [
+      { wanted: ['cuda'], used: 'cpu', reason: 'x' },
+      { wanted: 'cuda', used: 'cpu', reason: 'x' },
+    ],
+    [
+      { wanted: [], used: 'cpu', reason: 'x' },
+      { used: 'cpu', reason: 'x' },
+    ],
+  ])('is told where it is not what it should be: %j', (provider, told) => {
+    const info = { provider } as unknown as InfoMessage
+    expect(providerOf({ info })).toEqual(told)
   })
 })
 

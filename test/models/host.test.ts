@@ -53,6 +53,7 @@ test('a frame goes in, the golden answer comes out, with its times', async () =>
     prediction: result,
     ms: { decode: expect.any(Number), infer: expect.any(Number) },
     cpuMs: expect.any(Number),
+    provider: 'cpu',
   })
   expect(outcome.ms?.decode).toBeGreaterThan(0)
   expect(outcome.ms?.infer).toBeGreaterThan(0)

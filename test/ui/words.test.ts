@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ERROR_CODES, IDLE_REASONS } from '../../broker/protocol/messages.ts'
-import { dropWords, idleWords } from '../../console/ui/words.ts'
+import { dropWords, energyTitle, idleWords } from '../../console/ui/words.ts'
 
 describe('dropped frames', () => {
   it.each(ERROR_CODES)('that were refused as %s are told in words', (code) => {
@@ -10,6 +10,17 @@ describe('dropped frames', () => {
 
   it('are told by reason, an unknown one as it is, and those there are none of not at all', () => {
     expect(dropWords({ other: 1_200, late: 0, 'of tomorrow': 1 })).toBe('1,200 for other reasons, 1 of tomorrow')
+  })
+})
+
+describe('the energy chart', () => {
+  const of = (from?: 'measured' | 'estimated') => (from ? { energy: { j: 1, from } } : {})
+  it.each([
+    [[of(), of('estimated')], 'Energy an inference (estimated)'],
+    [[of('measured'), of()], 'Energy an inference (measured)'],
+    [[of('measured'), of('estimated')], 'Energy an inference (partly estimated)'],
+  ])('says in its title how its numbers are known: %j', (history, title) => {
+    expect(energyTitle(history)).toBe(title)
   })
 })
 

@@ -14,7 +14,7 @@ export interface HealthFacts {
   readonly broker: string
   readonly lost: number
   readonly waiting: number
-  readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason'>[]
+  readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason' | 'provider'>[]
   readonly failedPayouts: number
   /** Versions that boards should serve and refuse, and how many do. */
   readonly refused: readonly Refused[]
@@ -91,6 +91,19 @@ const RULES: readonly Rule[] = [
     attention(
       `${count(first.boards, 'board refuses', 'boards refuse')} ${first.model} and ${first.boards === 1 ? 'goes' : 'go'} on with the version before: ${first.reason}. Models shows the way back.`,
     ),
+  ({ boards }) => {
+    // A GPU that nobody asked for is told of on the Devices page: a laptop may have one for other things.
+    const passedOver = boards.flatMap(({ name, provider }) =>
+      provider?.wanted === undefined ? [] : [{ name, ...provider }],
+    )
+    const [first] = passedOver
+    if (first === undefined) return undefined
+    const { name, wanted, used, reason } = first
+    const boardsRun = count(passedOver.length, 'board runs its models', 'boards run their models')
+    return attention(
+      `${boardsRun} on ${used}, not on ${wanted} as wanted. ${name}${reason === undefined ? '' : `: ${reason}`}.`,
+    )
+  },
   ({ chainAnswers }) =>
     chainAnswers ? undefined : attention('The chain does not answer: payouts wait until it does.'),
 ]

@@ -2,6 +2,7 @@
 import type { ModelPlace } from '../../routes/shapes.ts'
 import { paths } from '../addresses.ts'
 import { PLACE_WORDS } from '../words.ts'
+import { BesideFp32 } from './beside-fp32.tsx'
 import { Retry } from './retry.tsx'
 import { type Column, Table } from './table.tsx'
 import { Pill } from './words.tsx'
@@ -36,7 +37,12 @@ const columnsOf = (onUnpin: (place: ModelPlace) => void): readonly Column<ModelP
     key: 'serves',
     label: 'Serves',
     compare: (a, b) => (a.serves ?? '').localeCompare(b.serves ?? ''),
-    cell: ({ serves }) => serves ?? <span class="muted">nothing yet</span>,
+    cell: ({ serves, besideFp32 }) => (
+      <>
+        {serves ?? <span class="muted">nothing yet</span>}
+        <BesideFp32 found={besideFp32} />
+      </>
+    ),
   },
   {
     key: 'wants',

@@ -1,6 +1,7 @@
 // The models of a board: those it serves, those on their way to it, and what it wants its owner to know of the past.
 import type { DeviceDetail } from '../../routes/shapes.ts'
 import { PACKAGE_WORDS } from '../words.ts'
+import { BesideFp32 } from './beside-fp32.tsx'
 import { Retry } from './retry.tsx'
 import { Digest, Pill } from './words.tsx'
 
@@ -29,12 +30,13 @@ export const Notices = ({ notices = [] }: { notices?: readonly string[] | undefi
 
 const Served = ({ models }: { models: Info['models'] }) => (
   <ul class="models">
-    {models.map(({ id, version, digest, task }) => (
+    {models.map(({ id, version, digest, task, besideFp32 }) => (
       <li key={id}>
         <strong>{id}</strong> <span class="muted">v{version}</span>
         <small class="muted">
           {task} <Digest text={digest} keep={6} />
         </small>
+        <BesideFp32 found={besideFp32} />
       </li>
     ))}
   </ul>
