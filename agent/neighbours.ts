@@ -7,6 +7,7 @@ import { formatTopic, parseTopic } from '../broker/protocol/topics.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { createCommands } from './commands/commands.ts'
 import { logsHandler } from './commands/logs.ts'
+import { poisonHandler } from './commands/poison.ts'
 import type { Config } from './config.ts'
 import type { Core } from './core.ts'
 import type { Job } from './frames/work.ts'
@@ -32,7 +33,7 @@ interface Options {
   readonly config: Config
   readonly device: string
   readonly root: string
-  readonly core: Pick<Core, 'work' | 'tally'>
+  readonly core: Pick<Core, 'work' | 'tally' | 'suspects'>
   readonly link: Pick<Link, 'publish' | 'connected'>
   readonly senses: Pick<Senses, 'look' | 'examine' | 'slow'>
   readonly vitals: () => Promise<VitalsMessage>
@@ -82,13 +83,18 @@ function openSystemd(
 }
 
 export function createNeighbours(options: Options): Neighbours {
-  const { config, device, root, link, senses, vitals, packages, logLines, log, clock = systemClock } = options
+  const { config, core, device, root, link, senses, vitals, packages, logLines, log, clock = systemClock } = options
   let info: InfoMessage | undefined
   let systemd: Systemd | undefined
   const models = (): readonly string[] => info?.models.map(({ id }) => id) ?? []
 
   const commands = createCommands({
-    handlers: { logs: logsHandler(logLines), vitals, ...(packages && { converge: packages.converge }) },
+    handlers: {
+      logs: logsHandler(logLines),
+      poison: poisonHandler(core.suspects),
+      vitals,
+      ...(packages && { converge: packages.converge }),
+    },
     reply: (name, id, payload) =>
       link.publish(formatTopic({ kind: 'reply', device, name, id }, root), payload, {
         qos: 1,

@@ -19,6 +19,7 @@ import { type Membership, openMembership } from './membership.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
 import { type Buffer, openBuffer } from './outbox/buffer.ts'
 import { noticesOf } from './outbox/set-aside.ts'
+import { writeRefused } from './poison-file.ts'
 import { infoOf } from './presence/info.ts'
 import { createReadings, createVitals } from './presence/readings.ts'
 import { openSenses, type Senses } from './presence/senses.ts'
@@ -137,6 +138,7 @@ async function connect(opened: Opened): Promise<Agent> {
     limits: limitsOf(opened.config),
     origin: () => origin,
     ...voiceOf(() => link),
+    poisonous: (rows) => writeRefused(opened.config.data, rows),
     seen: (job) => neighbours.seen(job),
     clock: systemClock,
     // Without a console it is for pipelines and boards to have the same time.
