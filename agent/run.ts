@@ -197,9 +197,8 @@ async function connect(opened: Opened): Promise<Agent> {
     replaced: software.replaced,
     async close() {
       leaving.abort()
-      await renewed
       await stop(connected)
-      await running
+      await Promise.all([renewed, running])
     },
   }
 }
