@@ -42,6 +42,8 @@ export interface Commits {
   settle(seq: number): void
   /** The console holds every batch up to here. */
   acknowledge(upTo: number): void
+  /** Receipts that were in batches are in none any more: they are signed anew. */
+  unsigned(): void
   /** Writes what is pending now, then signs all of it. False when the disk refused it. */
   flush(): boolean
   /** True for a task whose answer is made but not on disk yet. */
@@ -148,10 +150,15 @@ export function createCommits({
     }
   }
 
+  function unsigned(): void {
+    if (buffer.uncut() > 0) uncutSince = Number.NEGATIVE_INFINITY
+    schedule()
+  }
+
   // What an earlier process left unsigned is signed at once.
-  if (buffer.uncut() > 0) uncutSince = Number.NEGATIVE_INFINITY
-  schedule()
+  unsigned()
   return {
+    unsigned,
     add(answer) {
       answers.push(answer)
       schedule()
