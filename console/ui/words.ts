@@ -89,6 +89,7 @@ const DROP_WORDS: Readonly<Record<string, string>> = {
   'queue-full': 'with the queue full of tasks',
   'too-hot': 'while too hot',
   'outbox-full': 'with the outbox full',
+  'disk-failing': 'with a failing disk',
   poison: 'known to kill the model process',
 }
 
