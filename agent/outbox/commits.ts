@@ -138,16 +138,7 @@ export function createCommits({
     else if (answers.length > 0) alarm.within(until(lastAt, gapMs()))
     else if (uncutSince !== undefined) alarm.within(until(uncutSince, delays.cutAloneMs))
     else if (pubacked.length > 0 || upTo !== undefined) alarm.within(delays.settleMs)
-    else stopRest = clock.after(delays.restMs, rest)
-  }
-
-  function rest(): void {
-    try {
-      buffer.rest()
-    } catch (error) {
-      if (!mayPass(error)) throw error
-      log.warn({ err: error }, 'the outbox could not be tidied up')
-    }
+    else stopRest = clock.after(delays.restMs, () => rest(buffer, log))
   }
 
   function unsigned(): void {
@@ -179,6 +170,15 @@ export function createCommits({
       alarm.cancel()
       stopRest?.()
     },
+  }
+}
+
+function rest(buffer: Pick<Buffer, 'rest'>, log: Logger): void {
+  try {
+    buffer.rest()
+  } catch (error) {
+    if (!mayPass(error)) throw error
+    log.warn({ err: error }, 'the outbox could not be tidied up')
   }
 }
 
