@@ -138,7 +138,11 @@ async function measureWay(
     )
   }
   // What it takes with all of them: each one alone cannot be told, for memory is not given back.
-  const { rssMiB = 0 } = host.stats()
+  const { rssMiB = 0, unloads } = host.stats()
+  if (unloads > 0 && cores.processes > 1) {
+    leave(`${named(cores)}: the part of the models' memory that each has (--models-mib) does not hold all of them`)
+    return []
+  }
   return rows.map((row) => ({ ...row, rssMiB }))
 }
 

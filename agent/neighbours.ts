@@ -9,6 +9,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { createCommands } from './commands/commands.ts'
 import { convergeHandler } from './commands/converge.ts'
 import { logsHandler } from './commands/logs.ts'
+import { poisonHandler } from './commands/poison.ts'
 import type { Config } from './config.ts'
 import type { Core } from './core.ts'
 import type { Job } from './frames/work.ts'
@@ -34,7 +35,7 @@ interface Options {
   readonly config: Config
   readonly device: string
   readonly root: string
-  readonly core: Pick<Core, 'work' | 'tally'>
+  readonly core: Pick<Core, 'work' | 'tally' | 'suspects'>
   readonly host: Pick<InferenceHost, 'stats'>
   readonly link: Pick<Link, 'publish' | 'connected'>
   readonly senses: Pick<Senses, 'look' | 'examine' | 'slow'>
@@ -82,7 +83,7 @@ function openSystemd(
 }
 
 export function createNeighbours(options: Options): Neighbours {
-  const { config, device, root, link, senses, vitals, packages, logLines, log, clock = systemClock } = options
+  const { config, core, device, root, link, senses, vitals, packages, logLines, log, clock = systemClock } = options
   let info: InfoMessage | undefined
   let systemd: Systemd | undefined
   const models = (): readonly string[] => info?.models.map(({ id }) => id) ?? []
@@ -90,6 +91,7 @@ export function createNeighbours(options: Options): Neighbours {
   const commands = createCommands({
     handlers: {
       logs: logsHandler(logLines),
+      poison: poisonHandler(core.suspects),
       vitals,
       ...(packages && { converge: convergeHandler(packages.converge) }),
     },

@@ -20,6 +20,7 @@ import { createNeighbours, type Neighbours } from './neighbours.ts'
 import { createOrigins, type Origins } from './origins.ts'
 import { type Buffer, openBuffer } from './outbox/buffer.ts'
 import { noticesOf } from './outbox/set-aside.ts'
+import { writeRefused } from './poison-file.ts'
 import { createReadings, createVitals } from './presence/readings.ts'
 import { openSenses, type Senses } from './presence/senses.ts'
 import { readBoard } from './presence/vitals.ts'
@@ -139,6 +140,7 @@ async function connect(opened: Opened): Promise<Agent> {
     limits: limitsOf(opened.config),
     origin: origins.of,
     ...voiceOf(() => link),
+    poisonous: (rows) => writeRefused(opened.config.data, rows),
     seen: (job) => neighbours.seen(job),
     clock: systemClock,
     // Without a console it is for pipelines and boards to have the same time.
@@ -202,9 +204,8 @@ async function connect(opened: Opened): Promise<Agent> {
     replaced: software.replaced,
     async close() {
       leaving.abort()
-      await renewed
       await stop(connected)
-      await running
+      await Promise.all([renewed, running])
     },
   }
 }

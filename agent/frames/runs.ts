@@ -4,7 +4,8 @@ import type { Clock } from '../clock.ts'
 import type { Gate } from './gate.ts'
 import type { Pace } from './pace.ts'
 import type { Queue } from './queue.ts'
-import { STRIKES, type Suspects } from './suspects.ts'
+import { STRIKES } from './strikes.ts'
+import type { Suspects } from './suspects.ts'
 import type { Job } from './work.ts'
 
 export interface Runs {

@@ -68,12 +68,13 @@ export type DropReason =
   | 'late'
   /** The task is being worked on, or was answered and its answer is sent again. */
   | 'duplicate'
-  /** A retained message: old by definition, and it would come again at every connection. */
+  /** A retained frame: old by definition, and it would come again at every connection. */
   | 'retained'
   /** The board is too hot to work: a live frame cannot wait until it has cooled down. */
   | 'too-hot'
-  /** The outbox holds as much as it may. */
+  /** There is no connection, and the outbox holds as much as it may, or the disk takes nothing. */
   | 'outbox-full'
+  | 'disk-failing'
   | 'stopping'
 
 export const ResultError = z.object({ code: ErrorCode, message: z.string(), retryAfterMs: z.number().optional() })

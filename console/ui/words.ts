@@ -108,6 +108,7 @@ const DROP_WORDS: Readonly<Record<DropReason | ErrorCode | 'other', string>> = {
   'queue-full': 'with the queue full of tasks',
   'too-hot': 'while too hot',
   'outbox-full': 'with the outbox full',
+  'disk-failing': 'with a failing disk',
   poison: 'known to kill the model process',
   other: 'for other reasons',
 }

@@ -1,7 +1,9 @@
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { checkPoison } from '../../agent/doctor/poison-check.ts'
 import { createSuspects } from '../../agent/frames/suspects.ts'
 import { POISON_ROWS, type PoisonTable } from '../../agent/outbox/poison.ts'
+import { readRefused, writeRefused } from '../../agent/poison-file.ts'
 import { createRig } from './buffer-rig.ts'
 
 let rig: ReturnType<typeof createRig>
@@ -120,4 +122,21 @@ describe('the suspects', () => {
     for (let n = 0; n < 2; n += 1) suspects.struck(job(1), 'hung', true)
     expect(suspects.poisonedBy(job(1))).toBe('hung')
   })
+})
+
+test('what is refused is told to the doctor, until nothing is', () => {
+  const suspects = createSuspects({
+    table: rig.open().poison,
+    now: () => Date.UTC(2026, 10, 22),
+    log,
+    told: (rows) => writeRefused(rig.folder, rows),
+  })
+  expect(checkPoison(rig.folder)).toMatchObject({ state: 'ok' })
+  for (let n = 0; n < 2; n += 1) suspects.struck(job(1), 'it ended (SIGSEGV)', true)
+  expect(checkPoison(rig.folder)).toMatchObject({
+    state: 'warn',
+    says: '1 input is refused, the last since 2026-11-22: it ended (SIGSEGV)',
+  })
+  suspects.pardon(undefined)
+  expect(readRefused(rig.folder)).toBeUndefined()
 })

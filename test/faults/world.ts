@@ -60,6 +60,7 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
   const answered = new Set(answers.filter(({ payload }) => isFinal(payload)).map(({ task }) => task))
   const limbo: ((error: Error) => void)[] = []
   const refused: Record<string, number> = {}
+  let live = 0
   let network: Network = 'on'
   /** How far the board's clock is from everybody else's. */
   let skewMs = 0
@@ -81,6 +82,7 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
       if (isFinal(payload)) answered.add(topic.task)
       else refused[JSON.parse(payload).error.code] = (refused[JSON.parse(payload).error.code] ?? 0) + 1
     }
+    if (topic?.kind === 'device-out' && topic.task === undefined) live += 1
     if (topic?.kind === 'receipts') {
       batches.push(payload)
       clock.after(ACK_MS, () => acknowledge(payload))
@@ -200,6 +202,13 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
     core: () => living().core,
     buffer: () => living().buffer,
     send,
+    /** A frame of a stream. */
+    stream(): void {
+      if (network === 'on' || network === 'mute')
+        say({ kind: 'device-in', device: DEVICE, model: MODEL }, picture('live'))
+    },
+    /** Answers to those that were heard. */
+    live: () => live,
     /** Error answers heard, by code. */
     refused,
     answers,
