@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { OUTBOX_READS } from '../../agent/outbox/migrations.ts'
 import type { SoftwareRelease } from '../../broker/protocol/software.ts'
 import { readCatalog } from '../../models/catalog.ts'
 import {
@@ -202,7 +203,12 @@ describe('a board', () => {
   test('without a wish stays as it is, and asks nothing', async () => {
     const one = board()
     await one.start()
-    expect(one.software.state()).toEqual({ version: 'packaged', arch: expect.any(String), state: 'packaged' })
+    expect(one.software.state()).toEqual({
+      version: 'packaged',
+      arch: expect.any(String),
+      state: 'packaged',
+      outboxReads: OUTBOX_READS,
+    })
     expect(one.states).toEqual([])
   })
 })
