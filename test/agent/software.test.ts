@@ -407,6 +407,7 @@ describe('a version on trial', () => {
     expect(doubt()).toBe('it serves no model that has golden cases')
     served.push(goldens)
     const settled = async (reason: RegExp | undefined) => {
+      one.software.beat()
       await one.advance(30_000)
       // The golden frame is read from the disk.
       while (reason === undefined ? doubt() !== undefined : !reason.test(doubt() ?? '')) await one.advance(0)
@@ -425,6 +426,23 @@ describe('a version on trial', () => {
     expect(started(packaged, data)).toBe('0.2.0')
   })
 
+  test('is not kept while its connection is dead, however well it was heard before', async () => {
+    await updated('0.2.0')
+    const { pkg, right } = await fashion()
+    const served = [{ ...pkg, manifest: { ...pkg.manifest, golden: pkg.manifest.golden.slice(0, 1) } }]
+    const one = board({ served, run: async () => right })
+    await one.start()
+    one.software.ready()
+    one.software.beat()
+    await one.advance(600_000)
+    expect(doubt()).toBe('its last heartbeat reached the broker 600 s ago')
+    expect(one.software.state()?.state).toBe('trial')
+    one.software.beat()
+    await one.advance(30_000)
+    while (doubt() !== undefined) await one.advance(0)
+    expect(one.software.state()?.state).toBe('confirmed')
+  })
+
   test('is not replaced before it is kept', async () => {
     await updated('0.2.0')
     const { pkg, right } = await fashion()
@@ -435,8 +453,9 @@ describe('a version on trial', () => {
     const { wanted } = await one.until((state) => state.wanted !== undefined)
     expect(wanted).toMatchObject({ state: 'downloading', reason: expect.stringContaining('still on trial') })
     one.software.ready()
+    await one.advance(590_000)
     one.software.beat()
-    await one.advance(600_000)
+    await one.advance(10_000)
     await one.replaced
     expect(slot()).toBe('b')
   })
