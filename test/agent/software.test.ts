@@ -472,3 +472,43 @@ test('a board whose next start runs another version than this one fetches nothin
   const { wanted } = await running.until((state) => state.wanted !== undefined)
   expect(wanted?.reason).toMatch(/the next start of this board runs another version/)
 })
+
+describe('a board whose package was installed anew', () => {
+  const slots = (): string[] => ['a', 'b'].filter((name) => existsSync(at(name)))
+  /** As its postinst does it. */
+  const install = (): void => rmSync(at('current'))
+
+  beforeEach(async () => {
+    await updated('0.2.0')
+    confirm()
+    await updated('0.3.0')
+    confirm()
+  })
+
+  test('keeps the version that still runs until its restart, and then frees the disk of both', async () => {
+    const running = board()
+    install()
+    console.wantSoftware()
+    await running.start()
+    await running.ask()
+    await running.advance(1_000)
+    expect(slots()).toEqual(['a', 'b'])
+    await running.stop()
+    const next = board()
+    await next.start()
+    while (slots().length > 0) await next.advance(0)
+    expect(started(packaged, data)).toBe('0.1.0')
+  })
+
+  test('keeps a version that its console wants, and goes to it without a download', async () => {
+    install()
+    console.wantSoftware(offer('0.2.0'))
+    console.asked.splice(0)
+    const next = board()
+    await next.start()
+    await next.replaced
+    expect(console.fetched()).toEqual([])
+    expect(slots()).toEqual(['a'])
+    expect(started(packaged, data)).toBe('0.2.0')
+  })
+})
