@@ -143,6 +143,8 @@ export const SoftwareState = z.object({
   arch: Arch,
   /** `trial`: the minutes after a switch in which it must show itself well, or the board goes back. */
   state: z.enum(['packaged', 'confirmed', 'trial']),
+  /** The highest layout of its outbox that it can read: a version that writes another is none to come back from. */
+  outboxReads: z.int().positive().optional(),
   /** Absent where nothing else is wanted than what runs. */
   wanted: z
     .object({
