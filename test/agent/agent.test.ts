@@ -92,11 +92,6 @@ describe('an agent at its console', () => {
     ['a text file', 'bad-frame', () => 'hello world'],
     ['too many bytes', 'too-large', () => Buffer.concat([chelsea, Buffer.alloc(300 * 1024)])],
     ['a bad CBOR map', 'bad-envelope', () => Buffer.from([0xa1, 0x61])],
-    [
-      'a deadline in the past',
-      'expired',
-      () => encodeFrame({ deadline: 1_000, contentType: 'image/jpeg', data: chelsea }),
-    ],
   ] satisfies [string, string, () => string | Uint8Array][])('answers %s with %s', async (what, code, payload) => {
     const task = what.replaceAll(' ', '-')
     await board.send(MODEL, task, payload())

@@ -92,6 +92,18 @@ describe('the core of an agent', () => {
     expect(answersTo('in-time')).toMatchObject([{ result: {} }])
   })
 
+  test.each([
+    ['that is right', 0, 'expired'],
+    ['that is an hour ahead', 3_600_000, undefined],
+    ['of which nothing is known yet', undefined, undefined],
+  ])('answers a deadline that seems to be over by a clock %s', async (_, skewMs, code) => {
+    const { receive, turn, clock, errors, answersTo } = start({ skewMs: () => skewMs })
+    receive('t1', until(clock.now() - 1_000))
+    await turn()
+    expect(errors().map((error) => error.code)).toEqual(code === undefined ? [] : [code])
+    expect(answersTo('t1')).toHaveLength(1)
+  })
+
   test('drops a retained frame: it is old, and would come again at every connection', async () => {
     const { receive, ran, advance, core } = start()
     receive(undefined, JPEG, { retain: true })
