@@ -1,9 +1,11 @@
 // Death at every arrow and between every two statements and RPC calls, with a network that drops, delays and lies by
 // omission: nobody is paid twice, nobody is left out, nothing hangs. The naive engine shows that the harness would notice.
 import { describe, expect, it } from 'vitest'
-import { type History, historyOf, NAIVE_FAULTS, play, playNaively, playOn } from './histories.ts'
+import { type History, play, playOn } from './histories.ts'
 import { createLab } from './lab.ts'
+import { NAIVE_FAULTS, playNaively } from './naive.ts'
 import { NO_FAULTS } from './payout-world.ts'
+import { historyOf } from './seeds.ts'
 
 /** Seconds on an idle machine; the limit is for a busy one. */
 const PATIENCE_MS = 180_000
