@@ -17,11 +17,12 @@ async function expectClean(
 ): Promise<{ crashes: number; restored: number; through: number }> {
   const total = { crashes: 0, restored: 0, through: 0 }
   for (const history of histories) {
-    const { verdict, restored, through, lostTables } = await play(history)
-    expect({ seed: history.seed, ...verdict, lostTables }).toMatchObject({
+    const { verdict, restored, through, lostTables, unsound } = await play(history)
+    expect({ seed: history.seed, ...verdict, lostTables, unsound }).toMatchObject({
       ...CLEAN,
       seed: history.seed,
       lostTables: 0,
+      unsound: [],
     })
     total.through += through
     total.crashes += verdict.crashes
@@ -44,8 +45,8 @@ describe('a payout engine that is killed', () => {
       expect(verdict).toEqual({ ...CLEAN, crashes: 0 })
       expect(steps).toBeGreaterThan(100)
       for (let step = 1; step <= steps; step++) {
-        const { verdict } = await played([step])
-        expect({ step, ...verdict }).toMatchObject({ step, ...CLEAN, crashes: 1 })
+        const { verdict, unsound } = await played([step])
+        expect({ step, ...verdict, unsound }).toMatchObject({ step, ...CLEAN, crashes: 1, unsound: [] })
       }
       lab.close()
     },
@@ -63,8 +64,9 @@ describe('a payout engine that is killed', () => {
       const { steps, verdict, through } = await played([])
       expect({ ...verdict, through }).toEqual({ ...CLEAN, crashes: 0, through: 1 })
       for (let step = 1; step <= steps; step += 3) {
-        const { verdict, through } = await played([step])
-        expect({ step, ...verdict, through }).toMatchObject({ step, ...CLEAN, crashes: 1, through: 1 })
+        const { verdict, through, unsound } = await played([step])
+        const good = { step, ...CLEAN, crashes: 1, through: 1, unsound: [] }
+        expect({ step, ...verdict, through, unsound }).toMatchObject(good)
       }
       lab.close()
     },
