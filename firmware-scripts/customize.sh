@@ -49,28 +49,36 @@ case $WAY in auto | cloud-init | firstrun | unit) ;; *) refuse "--way: must be a
 for file in "$IMAGE" "$DEB" ${TOML:+"$TOML"}; do [ -r "$file" ] || refuse "$file cannot be read"; done
 command -v mcopy >/dev/null || refuse 'mcopy is missing: install mtools'
 
+# The token and the Wi-Fi password are then in the copy.
+if [ -n "$TOML" ]; then umask 077; fi
+# Only a finished card gets the name that its owner flashes.
+PART=$OUT.part
+WORK=$(mktemp -d)
+trap 'rm -rf "$PART" "$WORK"' EXIT
+trap 'exit 130' INT TERM HUP
+
 # Bytes OFFSET..+4 of the copy as a little-endian number.
-number_at() { od -An -v -tu4 -j "$1" -N 4 --endian=little "$OUT" | tr -d ' '; }
-type_of() { od -An -v -tx1 -j $((446 + 16 * ($1 - 1) + 4)) -N 1 "$OUT" | tr -d ' '; }
+number_at() { od -An -v -tu4 -j "$1" -N 4 --endian=little "$PART" | tr -d ' '; }
+type_of() { od -An -v -tx1 -j $((446 + 16 * ($1 - 1) + 4)) -N 1 "$PART" | tr -d ' '; }
 start_of() { echo $(($(number_at $((446 + 16 * ($1 - 1) + 8))) * 512)); }
 
 make_copy() {
+  rm -f "$PART"
   if [ -e "$OUT" ] && [ "$(readlink -f "$IMAGE")" = "$(readlink -f "$OUT")" ]; then refuse '--out must be another file than --image'; fi
   step "copying $IMAGE (a few GB: a minute or two)"
   case $IMAGE in
-    *.xz) xz --decompress --stdout --threads=0 "$IMAGE" >"$OUT.part" ;;
-    *) cp --sparse=always "$IMAGE" "$OUT.part" ;;
+    *.xz) xz --decompress --stdout --threads=0 "$IMAGE" >"$PART" ;;
+    *) cp --sparse=always "$IMAGE" "$PART" ;;
   esac
-  mv "$OUT.part" "$OUT"
 }
 
 find_partitions() {
-  [ "$(od -An -tx1 -j 510 -N 2 "$OUT" | tr -d ' ')" = 55aa ] || refuse "$IMAGE has no partition table: is it an image of a card?"
+  [ "$(od -An -tx1 -j 510 -N 2 "$PART" | tr -d ' ')" = 55aa ] || refuse "$IMAGE has no partition table: is it an image of a card?"
   case $(type_of 1) in
     0b | 0c | 0e) ;;
     *) refuse "the first partition of $IMAGE is not FAT (type $(type_of 1)): only images for Raspberry Pi boards are understood" ;;
   esac
-  FAT=$OUT@@$(start_of 1)
+  FAT=$PART@@$(start_of 1)
   ROOT=$(start_of 2)
 }
 
@@ -78,11 +86,8 @@ on_fat() { mdir -b -i "$FAT" "::/$1" >/dev/null 2>&1; }
 read_fat() { mtype -i "$FAT" "::/$1"; }
 # Standard input becomes the file.
 write_fat() {
-  local work
-  work=$(mktemp)
-  cat >"$work"
-  mcopy -o -i "$FAT" "$work" "::/$1"
-  rm -f "$work"
+  cat >"$WORK/file"
+  mcopy -o -i "$FAT" "$WORK/file" "::/$1"
 }
 
 check_room() {
@@ -105,18 +110,18 @@ by_cloud_init() {
   if on_fat user-data; then old=$(read_fat user-data | tr -d '\r'); fi
   if grep -q '# by bramble' <<<"$old"; then return; fi
   if grep -vq '^[[:space:]]*\(#.*\)\?$' <<<"$old"; then
-    refuse "the image's user-data holds settings already: add to its runcmd the line  - [sh, /boot/firmware/bramble/first-boot.sh]  yourself, or use --way unit"
+    refuse "the image's user-data holds settings already: add to its runcmd the line  - [sh, /boot/firmware/bramble/first-boot.sh, --now]  yourself, or use --way unit"
   fi
   write_fat user-data <<'END'
 #cloud-config
 # by bramble: installs the agent; everything else stays as Raspberry Pi OS has it.
 runcmd:
-  - [sh, /boot/firmware/bramble/first-boot.sh]
+  - [sh, /boot/firmware/bramble/first-boot.sh, --now]
 END
   if ! on_fat meta-data; then printf 'instance-id: bramble-%s\n' "$(date +%s)" | write_fat meta-data; fi
 }
 
-# The line that installs; the boot partition is where the image's root file system mounts it.
+# The line that has it installed; the boot partition is where the image's root file system mounts it.
 call() { printf 'sh %s/bramble/first-boot.sh' "$(boot_folder)"; }
 
 # Ours alone, or before the last words of the one that Raspberry Pi Imager wrote.
@@ -147,29 +152,15 @@ END
 # /boot/firmware from Bookworm on, /boot before; the former where the root file system cannot be read.
 boot_folder() {
   local table
-  table=$(debugfs -R 'cat /etc/fstab' "$OUT?offset=$ROOT" 2>/dev/null || true)
+  table=$(debugfs -R 'cat /etc/fstab' "$PART?offset=$ROOT" 2>/dev/null || true)
   if grep -Eq '^[^#[:space:]]+[[:space:]]+/boot[[:space:]]' <<<"$table"; then echo /boot; else echo /boot/firmware; fi
 }
 
 by_unit() {
-  local unit commands
+  local unit=$WORK/unit commands=$WORK/commands
   command -v debugfs >/dev/null || refuse 'debugfs is missing: install e2fsprogs'
   [ "$(type_of 2)" = 83 ] || refuse 'the second partition is not Linux: --way unit needs an ext4 root file system'
-  unit=$(mktemp) commands=$(mktemp)
-  cat >"$unit" <<END
-[Unit]
-Description=Installs the Bramble agent from the boot partition
-RequiresMountsFor=$(boot_folder)
-After=local-fs.target
-
-[Service]
-Type=oneshot
-ExecStart=/bin/$(call)
-ExecStartPost=/bin/systemctl disable bramble-install.service
-
-[Install]
-WantedBy=multi-user.target
-END
+  sh "$HERE/first-boot.sh" --unit "$(boot_folder)" >"$unit"
   cat >"$commands" <<END
 rm /etc/systemd/system/multi-user.target.wants/bramble-install.service
 rm /etc/systemd/system/bramble-install.service
@@ -181,10 +172,20 @@ sif bramble-install.service gid 0
 mkdir multi-user.target.wants
 symlink multi-user.target.wants/bramble-install.service /etc/systemd/system/bramble-install.service
 END
-  debugfs -w -f "$commands" "$OUT?offset=$ROOT" >/dev/null 2>&1
-  debugfs -R 'stat /etc/systemd/system/multi-user.target.wants/bramble-install.service' "$OUT?offset=$ROOT" 2>/dev/null |
+  debugfs -w -f "$commands" "$PART?offset=$ROOT" >/dev/null 2>&1
+  debugfs -R 'stat /etc/systemd/system/multi-user.target.wants/bramble-install.service' "$PART?offset=$ROOT" 2>/dev/null |
     grep -q 'Type: symlink' || refuse 'the unit could not be written into the root file system: is it ext4?'
-  rm -f "$unit" "$commands"
+}
+
+# Raspberry Pi OS switches them off otherwise. First in the line, whose end firstrun.sh cuts off.
+allow_memory_limits() {
+  local line
+  on_fat cmdline.txt || return 0
+  line=$(read_fat cmdline.txt | tr -d '\r\n')
+  case " $line " in
+    *' cgroup_enable=memory '*) ;;
+    *) printf 'cgroup_enable=memory %s\n' "$line" | write_fat cmdline.txt ;;
+  esac
 }
 
 make_copy
@@ -201,5 +202,7 @@ case $WAY in
   firstrun) by_firstrun ;;
   unit) by_unit ;;
 esac
+allow_memory_limits
+mv "$PART" "$OUT"
 step "done: $OUT$([ -n "$TOML" ] || printf '; copy bramble.toml onto the boot partition of the card before its first boot')"
 printf '%s\n' "$OUT"

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import type { Clock } from '../clock.ts'
 import { createBell } from '../packages/bell.ts'
-import type { Proof } from '../packages/proving.ts'
+import type { Proof } from '../packages/judging.ts'
 
 interface Options {
   readonly trialMs: number

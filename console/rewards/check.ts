@@ -5,6 +5,7 @@ import type { PayoutState } from '../store/states.ts'
 import { ACCOUNT_KINDS, type AccountKind, accounts, kindOf } from './accounts.ts'
 import { addUp, type Books, heldByFlows, readBooks } from './books.ts'
 import { commitmentFaults } from './commitments.ts'
+import type { Holdings } from './liabilities.ts'
 
 export interface Check {
   readonly name: string
@@ -112,25 +113,17 @@ function inPayouts(name: string, { balances, paying }: Books, kind: 'in-payout' 
   return same(name, ofKind(balances, kind), lines, good)
 }
 
-/** Money owed to others. What is in a payout may have left the treasury already, so it is no claim on what is there. */
-const liabilitiesOf = (held: Sums): bigint =>
-  (['budget', 'reserved', 'pending', 'payable', 'royalty'] as const).reduce(
-    (sum, kind) => sum + total(ofKind(held, kind)),
-    0n,
-  )
-
-function covered({ balances }: Books, treasury: bigint): Check {
-  const liabilities = liabilitiesOf(balances)
-  const detail = `the treasury holds ${treasury}, ${liabilities} are owed`
-  return { name: 'the treasury covers what is owed', ok: treasury >= liabilities, detail }
+function covered({ liabilities }: Books, { units }: Holdings): Check {
+  const detail = `the treasury holds ${units}, ${liabilities} are owed`
+  return { name: 'the treasury covers what is owed', ok: units >= liabilities, detail }
 }
 
-/** `treasuryBalance`: base units on chain, when it could be read. */
+/** `holdings`: of the treasury, when the chain could be read. */
 export async function checkLedger(
   db: Kysely<Database>,
-  { treasuryBalance }: { readonly treasuryBalance?: bigint | undefined } = {},
+  { holdings }: { readonly holdings?: Holdings | undefined } = {},
 ): Promise<LedgerReport> {
-  const books = await readBooks(db)
+  const books = await readBooks(db, holdings?.landed ?? [])
   // A closed epoch changes no more, so it may be read after the snapshot.
   const tampered = await commitmentFaults(db, books.closed)
   const once = 'every task has at most one paid receipt'
@@ -155,7 +148,7 @@ export async function checkLedger(
     none('no task is paid twice', books.paidTwice, 'task(s)', once),
     inPayouts('money in payout belongs to open payouts', books, 'in-payout', 'in payout'),
     inPayouts('paid money belongs to finalized payouts', books, 'paid', 'paid'),
-    ...(treasuryBalance === undefined ? [] : [covered(books, treasuryBalance)]),
+    ...(holdings === undefined ? [] : [covered(books, holdings)]),
   ]
   return { ok: checks.every((check) => check.ok), checks }
 }

@@ -28,8 +28,6 @@ export interface Deposits {
   /** Credits what came to one requester. Rejects with ChainError. */
   read(requester: string): Promise<void>
   run(signal: AbortSignal): Promise<void>
-  /** Base units that lie in deposit accounts; undefined while the chain did not tell. */
-  held(): bigint | undefined
   list(requester: string, limit: number): Promise<Deposit[]>
   /** Why nothing is credited at the moment (a sentence for people); undefined when all is well. */
   trouble(): string | undefined
@@ -38,14 +36,13 @@ export interface Deposits {
 const MAX_BACK_OFF_MS = 5 * 60_000
 export function createDeposits(options: DepositsOptions): Deposits {
   const { db, chain, log, sleep = (ms, { signal }) => sleepFor(ms, undefined, { signal }) } = options
-  let held: bigint | undefined
   let trouble: string | undefined
 
   const look = createLook(options)
 
   async function turn(): Promise<boolean> {
     try {
-      held = await look.all()
+      await look.all()
       trouble = look.trouble()
       return true
     } catch (error) {
@@ -76,7 +73,7 @@ export function createDeposits(options: DepositsOptions): Deposits {
     turn,
     async readAll() {
       for (const { id } of await db.selectFrom('requesters').select('id').execute()) await addressOf(id)
-      held = await look.all()
+      await look.all()
       return look.isComplete() ? undefined : 'the RPC has told every deposit that it lists'
     },
     read: look.read,
@@ -88,7 +85,6 @@ export function createDeposits(options: DepositsOptions): Deposits {
         await sleep(delayMs, { signal }).catch(() => undefined)
       }
     },
-    held: () => held,
     list: (requester, limit) =>
       db
         .selectFrom('deposits')

@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely'
 import type { Database } from '../store/schema.ts'
 import type { PayoutState } from '../store/states.ts'
-import { type Withdrawal, withdrawalName } from './plan.ts'
+import { type Withdrawal, withdrawalName } from './plan-withdrawal.ts'
 
 export type Withdrawn =
   | { readonly batch: string; readonly state: PayoutState }

@@ -47,7 +47,7 @@ const verify = command(
 )
 
 const statementArgs = {
-  payee: { type: 'positional', required: true, description: 'Owner id, requester/ID or publisher/ID' },
+  payee: { type: 'positional', required: true, description: 'Owner id, requester/ID, publisher/ID or operator/fees' },
   from: { type: 'string', description: 'First day or moment, as 2026-11-01 (the beginning)' },
   to: { type: 'string', description: 'Day or moment before which it ends (now)' },
   format: { type: 'string', default: 'csv', description: 'csv or json' },

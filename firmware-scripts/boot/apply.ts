@@ -1,32 +1,8 @@
 // What the first boot does with bramble.toml, in order: name, Wi-Fi, enrolment, erasure of the secrets, a note for the owner.
-import { type EnrolmentFile, readEnrolmentFile, withoutSecrets } from './enrolment-file.ts'
-import { type Command, type NetworkSystem, type SystemFile, wifiPlan } from './network.ts'
-
-export interface Enrolment {
-  readonly console: string
-  readonly token: string
-  readonly name?: string
-}
-
-/** `later`: the console or the network is away. */
-export type Enrolled =
-  | { readonly outcome: 'done'; readonly says: string }
-  | { readonly outcome: 'refused' | 'later'; readonly says: string }
-
-export interface Board {
-  readEnrolment(): string
-  /** Over the old bytes, down to the card. */
-  overwriteEnrolment(text: string): void
-  /** bramble-status.txt beside it. */
-  writeStatus(text: string): void
-  /** Undefined: there is none that we know. */
-  networkSystem(): NetworkSystem | undefined
-  /** False: it was there already, word by word. */
-  writeFile(file: SystemFile): boolean
-  /** What it said, when it failed. */
-  run(command: Command): Promise<string | undefined>
-  enrol(enrolment: Enrolment): Promise<Enrolled>
-}
+import type { Board } from './board.ts'
+import { readEnrolmentFile, withoutSecrets } from './enrolment-file.ts'
+import type { Command } from './network.ts'
+import { prepare } from './prepare.ts'
 
 /** `again`: this should be tried once more in a while. */
 export type Applied = 'done' | 'wrong-file' | 'refused' | 'again'
@@ -44,14 +20,27 @@ const EXAMPLE = `A whole file looks like this:
 /** Written for Windows' editors too. */
 const page = (...parts: readonly string[]): string => `${parts.join('\n\n')}\n`.replaceAll('\n', '\r\n')
 
+const listOf = (lines: readonly string[]): string => lines.map((line) => `- ${line}`).join('\n')
+
+/** One that runs already has the enrolment of before. */
+const RESTART: Command = {
+  program: 'systemctl',
+  args: ['--no-block', 'try-restart', 'bramble-agent.service'],
+  mayFail: true,
+}
+
 export async function applyEnrolment(board: Board): Promise<Applied> {
   const text = board.readEnrolment()
   const read = readEnrolmentFile(text)
   if (!read.ok) {
     const count = read.faults.length === 1 ? 'one thing' : `${read.faults.length} things`
-    const list = read.faults.map((fault) => `- ${fault}`).join('\n')
     board.writeStatus(
-      page(`bramble.toml was not used: ${count} to correct.`, list, EXAMPLE, 'Correct it and start the board again.'),
+      page(
+        `bramble.toml was not used: ${count} to correct.`,
+        listOf(read.faults),
+        EXAMPLE,
+        'Correct it and start the board again.',
+      ),
     )
     return 'wrong-file'
   }
@@ -59,11 +48,17 @@ export async function applyEnrolment(board: Board): Promise<Applied> {
   if (token === undefined) return 'done'
   const notes = await prepare(board, read.file)
   const { outcome, says } = await board.enrol({ console: url, token, ...(name !== undefined && { name }) })
-  const also = notes.map((note) => `- ${note}`).join('\n')
   if (outcome === 'done') {
     board.overwriteEnrolment(withoutSecrets(text))
+    const failed = await board.run(RESTART)
+    if (failed !== undefined)
+      notes.push(`the agent was not restarted (${failed}): it takes the enrolment at the next boot`)
     board.writeStatus(
-      page(`This board is in: ${says}`, 'The token and the Wi-Fi password were erased from bramble.toml.', also),
+      page(
+        `This board is in: ${says}`,
+        'The token and the Wi-Fi password were erased from bramble.toml.',
+        listOf(notes),
+      ),
     )
     return 'done'
   }
@@ -71,30 +66,6 @@ export async function applyEnrolment(board: Board): Promise<Applied> {
     outcome === 'refused'
       ? 'Make a new token in the console, put it into bramble.toml and start the board again.'
       : 'The board goes on trying, twice a minute; bramble.toml stays as it is until then.'
-  board.writeStatus(page(`This board is not enrolled yet: ${says}`, next, also))
+  board.writeStatus(page(`This board is not enrolled yet: ${says}`, next, listOf(notes)))
   return outcome === 'refused' ? 'refused' : 'again'
-}
-
-/** Name and Wi-Fi; returns what the owner should know. */
-async function prepare(board: Board, { name, wifi }: EnrolmentFile): Promise<string[]> {
-  const notes: string[] = []
-  // Not hostnamectl: it needs D-Bus, which a small system leaves out.
-  if (name !== undefined && board.writeFile({ path: '/etc/hostname', mode: 0o644, text: `${name}\n` })) {
-    const failed = await board.run({ program: 'hostname', args: [name], mayFail: true })
-    if (failed !== undefined) notes.push(`the name ${name} counts from the next boot on (${failed})`)
-  }
-  if (wifi === undefined) return notes
-  const system = board.networkSystem()
-  if (system === undefined) {
-    notes.push('Wi-Fi was not set up: this system has neither NetworkManager nor wpa_supplicant')
-    return notes
-  }
-  const { files, commands } = wifiPlan(system, wifi)
-  // Tried again every half minute: a connection that stands is left alone.
-  const changed = files.map((file) => board.writeFile(file)).includes(true)
-  for (const command of changed ? commands : []) {
-    const failed = await board.run(command)
-    if (failed !== undefined && !command.mayFail) notes.push(`${command.program} ${command.args.join(' ')}: ${failed}`)
-  }
-  return notes
 }

@@ -13,7 +13,8 @@ export interface EnrolmentFile {
   /** Absent: used and erased. */
   readonly token?: string
   readonly name?: string
-  readonly wifi?: Wifi
+  /** `used`: its password is erased, and what was made of it stands. */
+  readonly wifi?: Wifi | 'used'
 }
 
 export type Read =
@@ -101,8 +102,13 @@ function readLine(text: string, number: number, table: string): Line | Misread {
     : { key, fault: `line ${number}: the value of ${key} must stand between straight quotes, as ${key} = "this"` }
 }
 
+/** Every other byte of it is zero. */
+const UTF_16 =
+  'the file is saved as UTF-16: save it as UTF-8, in Notepad by "Save as" and then "Encoding"; PowerShell needs -Encoding utf8'
+
 /** `text` may come from Windows: a byte order mark and CR LF are no fault. */
 export function readEnrolmentFile(text: string): Read {
+  if (text.includes('\0')) return { ok: false, faults: [UTF_16] }
   const faults: string[] = []
   const found = new Map<string, Line>()
   const seen = new Set<string>()
@@ -155,7 +161,13 @@ function fileOf(found: ReadonlyMap<string, Line>): EnrolmentFile {
   const [token, name, ssid] = [said('token'), said('name'), said('wifi.ssid')]
   const [password, country] = [said('wifi.password'), said('wifi.country')]
   const wifi = ssid !== undefined && { ssid, ...(password && { password }), ...(country && { country }) }
-  return { console: said('console') ?? '', ...(token && { token }), ...(name && { name }), ...(wifi && { wifi }) }
+  const isUsed = found.get('wifi.password')?.value === ''
+  return {
+    console: said('console') ?? '',
+    ...(token && { token }),
+    ...(name && { name }),
+    ...(wifi && { wifi: isUsed ? 'used' : wifi }),
+  }
 }
 
 const SECRET = /^(\s*(?:token|password)\s*=\s*)(["'])(.*)\2(.*)$/

@@ -2,6 +2,7 @@
 // talks to the console is a child under the agent's own user.
 import { spawn } from 'node:child_process'
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -14,7 +15,8 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { applyEnrolment, type Board, type Enrolled } from './apply.ts'
+import { applyEnrolment } from './apply.ts'
+import type { Board, Enrolled } from './board.ts'
 
 const HELP = `boot.js [--boot FOLDER] [--root FOLDER] [--agent PROGRAM]
 
@@ -28,6 +30,8 @@ correct (bramble-status.txt says it); 75: to be tried again.
 const TRY_AGAIN = 75
 const COMMAND_MS = 60_000
 const NAME = 'bramble.toml'
+/** What Windows makes of it: its editor adds the ending, and its folders hide it. */
+const BY_WINDOWS = `${NAME}.txt`
 
 interface Ended {
   readonly code: number | undefined
@@ -57,13 +61,18 @@ function overwrite(file: string, text: string): void {
   }
 }
 
-/** False: it is so already. */
+const textOf = (file: string): string | undefined => (existsSync(file) ? readFileSync(file, 'utf8') : undefined)
+
+/** False: it is so already, word by word. */
 function replace(file: string, text: string, mode: number): boolean {
-  if (existsSync(file) && readFileSync(file, 'utf8') === text) return false
+  const isNew = textOf(file) !== text
+  const written = isNew ? `${file}.new` : file
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(`${file}.new`, text, { mode, flush: true })
-  renameSync(`${file}.new`, file)
-  return true
+  if (isNew) writeFileSync(written, text, { mode, flush: true })
+  // The umask takes from what is asked above, and systemd-networkd, no root, must read its own.
+  chmodSync(written, mode)
+  if (isNew) renameSync(written, file)
+  return isNew
 }
 
 interface Places {
@@ -85,6 +94,7 @@ function openBoard({ boot, root, agent }: Places): Board {
       if (hasFolder('etc/NetworkManager')) return 'network-manager'
       return hasFolder('etc/wpa_supplicant') ? 'wpa-supplicant' : undefined
     },
+    readFile: (path) => textOf(join(root, path)),
     writeFile: ({ path, mode, text }) => replace(join(root, path), text, mode),
     async run({ program, args }) {
       const { code, err } = await runProgram(program, args, process.env)
@@ -102,9 +112,10 @@ function openBoard({ boot, root, agent }: Places): Board {
   }
 }
 
+const holdsFile = (folder: string): boolean => [NAME, BY_WINDOWS].some((name) => existsSync(join(folder, name)))
+
 const folderOfBoot = (root: string): string =>
-  ['boot/firmware', 'boot'].map((folder) => join(root, folder)).find((folder) => existsSync(join(folder, NAME))) ??
-  join(root, 'boot')
+  ['boot/firmware', 'boot'].map((folder) => join(root, folder)).find(holdsFile) ?? join(root, 'boot')
 
 const { values } = parseArgs({
   options: {
@@ -117,6 +128,9 @@ const { values } = parseArgs({
 if (values.help) console.log(HELP)
 else {
   const boot = values.boot ?? folderOfBoot(values.root)
-  if (!existsSync(join(boot, NAME))) console.log(`there is no ${NAME} in ${boot}: nothing to do`)
-  else if ((await applyEnrolment(openBoard({ ...values, boot }))) === 'again') process.exitCode = TRY_AGAIN
+  if (!holdsFile(boot)) console.log(`there is no ${NAME} in ${boot}: nothing to do`)
+  else {
+    if (!existsSync(join(boot, NAME))) renameSync(join(boot, BY_WINDOWS), join(boot, NAME))
+    if ((await applyEnrolment(openBoard({ ...values, boot }))) === 'again') process.exitCode = TRY_AGAIN
+  }
 }

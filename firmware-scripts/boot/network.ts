@@ -33,6 +33,18 @@ const keyfileBytes = (value: string): string => [...Buffer.from(value)].map((byt
 const countryCommands = ({ country }: Wifi): Command[] =>
   country === undefined ? [] : [{ program: 'iw', args: ['reg', 'set', country], mayFail: true }]
 
+/** `iw` is forgotten at the next boot; the kernel's own setting is not. */
+const countryFiles = ({ country }: Wifi): SystemFile[] =>
+  country === undefined
+    ? []
+    : [
+        {
+          path: '/etc/modprobe.d/bramble-wifi.conf',
+          mode: 0o644,
+          text: `# From bramble.toml.\noptions cfg80211 ieee80211_regdom=${country}\n`,
+        },
+      ]
+
 const UNBLOCK: Command = { program: 'rfkill', args: ['unblock', 'wifi'], mayFail: true }
 
 function networkManager(wifi: Wifi): Plan {
@@ -55,7 +67,10 @@ method=auto
 method=auto
 `
   return {
-    files: [{ path: '/etc/NetworkManager/system-connections/bramble-wifi.nmconnection', mode: 0o600, text }],
+    files: [
+      { path: '/etc/NetworkManager/system-connections/bramble-wifi.nmconnection', mode: 0o600, text },
+      ...countryFiles(wifi),
+    ],
     commands: [
       ...countryCommands(wifi),
       UNBLOCK,
@@ -83,11 +98,14 @@ ${key}
     files: [
       { path: '/etc/wpa_supplicant/wpa_supplicant-wlan0.conf', mode: 0o600, text },
       { path: '/etc/systemd/network/25-bramble-wifi.network', mode: 0o644, text: network },
+      ...countryFiles(wifi),
     ],
     commands: [
       ...countryCommands(wifi),
       UNBLOCK,
-      { program: 'systemctl', args: ['enable', '--now', 'wpa_supplicant@wlan0.service'], mayFail: false },
+      { program: 'systemctl', args: ['enable', 'wpa_supplicant@wlan0.service'], mayFail: false },
+      // Restarted: it may run with the settings of before. Not waited for: the radio may come late, or never.
+      { program: 'systemctl', args: ['--no-block', 'restart', 'wpa_supplicant@wlan0.service'], mayFail: false },
       { program: 'systemctl', args: ['restart', 'systemd-networkd.service'], mayFail: true },
     ],
   }

@@ -50,8 +50,10 @@ export async function startTestConsole(flags: Flags = {}): Promise<TestConsole> 
       stopping: stop.signal,
     },
   )
-  const { store, trades, keysFolder, url, keys } = running
-  const seeded = await seed({ store, requesters: trades.requesters, keysFolder, now: Date.now })
+  const { store, trades, money, keysFolder, url, keys } = running
+  const { requesters } = trades
+  const { registration } = money.funding
+  const seeded = await seed({ store, requesters, registration, keysFolder, now: Date.now })
   return {
     ...running,
     seeded,

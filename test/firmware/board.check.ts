@@ -46,7 +46,7 @@ console.log(JSON.stringify(await answer.json()))
 `
 
 const enrollment = () =>
-  bramble.api<{ token: string }>('/api/enrollments', {
+  bramble.api<{ token: string; command: string }>('/api/enrollments', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: '{}',
@@ -66,6 +66,7 @@ beforeAll(async () => {
   cpSync(join(root, 'test/firmware/board.sh'), inside('board.sh'))
   writeFileSync(inside('url'), at8080.url)
   writeFileSync(inside('token'), (await enrollment()).token)
+  writeFileSync(inside('command'), (await enrollment()).command)
   writeFileSync(inside('task.mjs'), task(at8080))
   writeFileSync(at('boot/firmware/bramble.toml'), TOML(at8080.url, token))
   writeFileSync(at('etc/hostname'), 'board\n')
@@ -78,7 +79,7 @@ afterAll(async () => {
   rmSync(work, { recursive: true })
 })
 
-test('a board enrols from its boot partition or by hand, answers, comes back from a crash and a hang, and is removed without a trace', () => {
+test('a board enrols from its boot partition, by hand or by one line, answers, comes back from a crash and a hang, and is removed without a trace', () => {
   const args = ['--directory', at('.'), '--boot', '--register=no', '--keep-unit', '--private-users=no']
   const { stdout } = spawnSync('systemd-nspawn', args, { encoding: 'utf8', timeout: 280_000, input: '' })
   expect(existsSync(inside('facts')), stdout).toBe(true)
@@ -107,6 +108,12 @@ test('a board enrols from its boot partition or by hand, answers, comes back fro
     byHand: '0',
     doctorFails: '0',
     taskByHand: '0',
+    purgeAgain: '0',
+    bare: '0',
+    beforeLine: 'inactive',
+    line: '0',
+    lineSaid: '1',
+    byLine: 'active',
   })
   expect(enrolledBy).toMatch(/^This board is in: enrolled as \S+ \(\S+\)$/)
   expect(answer).toMatch(/"label":"espresso"/)

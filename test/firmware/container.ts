@@ -52,6 +52,7 @@ export async function bootBoard(folder: string) {
     inside,
     at: (name: string): string => join(folder, name),
     async off(): Promise<void> {
+      if (container.exitCode !== null) return
       const exited = once(container, 'exit')
       container.kill('SIGTERM')
       await exited

@@ -36,10 +36,24 @@ describe('bramble.toml', () => {
   })
 
   test('needs no Wi-Fi, and an empty setting is an absent one', () => {
-    expect(readEnrolmentFile('console = "https://a.example"\ntoken = ""\n[wifi]\nssid="x"\npassword=""\n')).toEqual({
+    expect(readEnrolmentFile('console = "https://a.example"\ntoken = ""\n')).toEqual({
       ok: true,
-      file: { console: 'https://a.example', wifi: { ssid: 'x' } },
+      file: { console: 'https://a.example' },
     })
+  })
+
+  test.each([
+    ['', { ssid: 'x' }],
+    ['password = ""\n', 'used'],
+  ])('tells an open network from a password that was erased: %j', (line, wifi) => {
+    const text = `console = "https://a.example"\ntoken = "t"\n[wifi]\nssid = "x"\n${line}`
+    expect(readEnrolmentFile(text)).toMatchObject({ ok: true, file: { wifi } })
+  })
+
+  test('is explained when it was saved as UTF-16', () => {
+    expect(faultsOf(Buffer.from(`\ufeff${whole}`, 'utf16le').toString('utf8'))).toEqual([
+      expect.stringMatching(/^the file is saved as UTF-16: save it as UTF-8/),
+    ])
   })
 
   test.each([
@@ -83,7 +97,7 @@ describe('erasing the secrets', () => {
     expect(after).not.toMatch(/a-token|eight chars/)
     expect(readEnrolmentFile(after)).toMatchObject({
       ok: true,
-      file: { console: 'http://192.168.1.2:8080', name: 'porch-2', wifi: { country: 'DE' } },
+      file: { console: 'http://192.168.1.2:8080', name: 'porch-2', wifi: 'used' },
     })
   })
 

@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -20,17 +30,21 @@ function agentThat(code: number, says: string): void {
 /** Only stand-ins are on the PATH: nothing of the machine that runs the tests is touched. */
 const boot = (): Promise<number> =>
   new Promise((resolve) => {
-    const args = [program, '--root', root, '--agent', at('agent')]
-    const child = execFile(process.execPath, args, { env: { PATH: at('bin') } }, () => resolve(child.exitCode ?? -1))
+    // As bramble-agent-boot.service runs it: closed to others is the rule there, and what others must read needs more.
+    const args = ['-c', 'umask 077; exec "$@"', 'sh', process.execPath, program, '--root', root, '--agent', at('agent')]
+    const child = execFile('/bin/sh', args, { env: { PATH: at('bin') } }, () => resolve(child.exitCode ?? -1))
   })
 
+const modeOf = (path: string): number => statSync(at(path)).mode & 0o777
+const commands = (): string => readFileSync(at('commands'), 'utf8')
+const toml = (more: string): void => writeFileSync(at('boot/firmware/bramble.toml'), `${file}${more}`)
 const status = (): string => readFileSync(at('boot/firmware/bramble-status.txt'), 'utf8')
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'bramble-boot-'))
   mkdirSync(at('boot/firmware'), { recursive: true })
   mkdirSync(at('bin'))
-  for (const name of ['nmcli', 'rfkill', 'hostname']) {
+  for (const name of ['nmcli', 'rfkill', 'hostname', 'iw', 'systemctl']) {
     writeFileSync(at(`bin/${name}`), `#!/bin/sh\necho "${name} $*" >>${at('commands')}\n`, { mode: 0o755 })
   }
   writeFileSync(at('boot/firmware/bramble.toml'), file)
@@ -89,22 +103,112 @@ describe('the first boot', () => {
     expect(readFileSync(at('boot/bramble-status.txt'), 'utf8')).toContain('enrolled as a (b)')
   })
 
-  test('writes the Wi-Fi where this system keeps it, closed to others', async () => {
-    mkdirSync(at('etc/NetworkManager/system-connections'), { recursive: true })
-    writeFileSync(
-      at('boot/firmware/bramble.toml'),
-      `${file}name = "porch"\n[wifi]\nssid = "net"\npassword = "eight chars"\n`,
-    )
+  test('takes a file that Windows called bramble.toml.txt', async () => {
+    agentThat(0, 'enrolled as a (b)')
+    renameSync(at('boot/firmware/bramble.toml'), at('boot/firmware/bramble.toml.txt'))
+    expect(await boot()).toBe(0)
+    expect(status()).toContain('enrolled as a (b)')
+    expect(readFileSync(at('boot/firmware/bramble.toml'), 'utf8')).not.toContain('a-token')
+    expect(existsSync(at('boot/firmware/bramble.toml.txt'))).toBe(false)
+  })
+
+  test('restarts an agent that runs with the enrolment of before, and only once there is another', async () => {
     agentThat(75, 'away')
     await boot()
-    const profile = at('etc/NetworkManager/system-connections/bramble-wifi.nmconnection')
-    expect(statSync(profile).mode & 0o777).toBe(0o600)
-    expect(readFileSync(profile, 'utf8')).toContain('psk=eight chars\n')
-    const commands = readFileSync(at('commands'), 'utf8')
-    expect(commands).toMatch(/^hostname porch\n[\s\S]*nmcli connection reload\nnmcli .* up bramble-wifi\n/)
-    // Tried again: a connection that stands is left alone.
+    expect(existsSync(at('commands'))).toBe(false)
+    agentThat(0, 'enrolled as a (b)')
     await boot()
-    expect(readFileSync(at('commands'), 'utf8')).toBe(commands)
+    expect(commands()).toBe('systemctl --no-block try-restart bramble-agent.service\n')
+  })
+
+  test('gives the name to the files that every program reads', async () => {
+    mkdirSync(at('etc'))
+    writeFileSync(at('etc/hosts'), '127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n10.0.0.7 other\n')
+    toml('name = "porch"\n')
+    agentThat(75, 'away')
+    await boot()
+    expect(readFileSync(at('etc/hosts'), 'utf8')).toBe('127.0.0.1\tlocalhost\n127.0.1.1\tporch\n10.0.0.7 other\n')
+    expect(readFileSync(at('etc/hostname'), 'utf8')).toBe('porch\n')
+    expect([modeOf('etc/hosts'), modeOf('etc/hostname')]).toEqual([0o644, 0o644])
+    expect(commands()).toBe('hostname porch\n')
+  })
+})
+
+describe('Wi-Fi at the first boot', () => {
+  const WIFI = '[wifi]\nssid = "net"\npassword = "eight chars"\ncountry = "DE"\n'
+  const PROFILE = 'etc/NetworkManager/system-connections/bramble-wifi.nmconnection'
+  beforeEach(() => {
+    agentThat(75, 'away')
+    toml(WIFI)
+  })
+  const onNetworkManager = (): void => void mkdirSync(at('etc/NetworkManager/system-connections'), { recursive: true })
+
+  test('is written where this system keeps it, closed to others', async () => {
+    onNetworkManager()
+    await boot()
+    expect(modeOf(PROFILE)).toBe(0o600)
+    expect(readFileSync(at(PROFILE), 'utf8')).toContain('psk=eight chars\n')
+    expect(commands()).toMatch(/nmcli connection reload\nnmcli .* up bramble-wifi\n$/)
+  })
+
+  test('is open to systemd-networkd, but for the password, whatever modes the files had', async () => {
+    mkdirSync(at('etc/wpa_supplicant'), { recursive: true })
+    const files = [
+      ['etc/systemd/network/25-bramble-wifi.network', 0o644],
+      ['etc/modprobe.d/bramble-wifi.conf', 0o644],
+      ['etc/wpa_supplicant/wpa_supplicant-wlan0.conf', 0o600],
+    ] as const
+    await boot()
+    expect(files.map(([path]) => [path, modeOf(path)])).toEqual(files)
+    for (const [path] of files) chmodSync(at(path), 0o640)
+    await boot()
+    expect(files.map(([path]) => [path, modeOf(path)])).toEqual(files)
+  })
+
+  test('keeps its country at later boots', async () => {
+    onNetworkManager()
+    await boot()
+    expect(readFileSync(at('etc/modprobe.d/bramble-wifi.conf'), 'utf8')).toContain(
+      'options cfg80211 ieee80211_regdom=DE\n',
+    )
+  })
+
+  test('is left alone within a boot, and looked after again in the next one', async () => {
+    onNetworkManager()
+    await boot()
+    const once = commands()
+    await boot()
+    expect(commands()).toBe(once)
+    rmSync(at('run'), { recursive: true })
+    await boot()
+    expect(commands()).toBe(once + once)
+  })
+
+  test('is tried again when a command fails that must not', async () => {
+    onNetworkManager()
+    const nmcli = readFileSync(at('bin/nmcli'), 'utf8')
+    writeFileSync(at('bin/nmcli'), '#!/bin/sh\necho "no such thing" >&2\nexit 1\n')
+    await boot()
+    expect(status()).toContain('- nmcli connection reload: no such thing')
+    writeFileSync(at('bin/nmcli'), nmcli)
+    await boot()
+    expect(commands()).toMatch(/nmcli connection reload\nnmcli .* up bramble-wifi\n$/)
+    expect(status()).not.toContain('nmcli')
+  })
+
+  test('stays as it is when only the token is new', async () => {
+    onNetworkManager()
+    agentThat(0, 'enrolled as a (b)')
+    await boot()
+    const [profile, once] = [readFileSync(at(PROFILE), 'utf8'), commands()]
+    const used = readFileSync(at('boot/firmware/bramble.toml'), 'utf8')
+    rmSync(at('run'), { recursive: true })
+    writeFileSync(at('boot/firmware/bramble.toml'), used.replace('token = ""', 'token = "another"'))
+    await boot()
+    expect(readFileSync(at('called'), 'utf8')).toContain('token=another')
+    expect(readFileSync(at(PROFILE), 'utf8')).toBe(profile)
+    expect(commands().slice(once.length)).not.toContain('nmcli')
+    expect(status()).toContain('Wi-Fi was left as it is')
   })
 })
 
@@ -115,6 +219,13 @@ describe('a Wi-Fi plan', () => {
   test('survives any name of a network', () => {
     expect(text('network-manager', 'a;ü')).toContain('ssid=97;59;195;188;\n')
     expect(text('wpa-supplicant', 'a"\nü')).toContain('ssid=61220ac3bc\n')
+  })
+
+  test('starts wpa_supplicant anew, which may run with the settings of before', () => {
+    const { commands } = wifiPlan('wpa-supplicant', { ssid: 'net' })
+    expect(commands.map(({ program, args }) => [program, ...args].join(' '))).toContain(
+      'systemctl --no-block restart wpa_supplicant@wlan0.service',
+    )
   })
 
   test('leaves the password out of an open network', () => {

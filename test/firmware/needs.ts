@@ -16,6 +16,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   'arch-test': 'arch-test',
   depmod: 'kmod',
   cpio: 'cpio',
+  xz: 'xz-utils',
   'qemu-system-aarch64': 'qemu-system-arm',
   'systemd-nspawn': 'systemd-container',
   unshare: 'util-linux',

@@ -215,6 +215,7 @@ test('statements add up to what there is, over the whole time and over any two p
           [`budget:${id}`, `reserved:${id}`, `in-payout:requester/${id}`],
         ]),
         [publisherPayee(PUBLISHER), [accounts.royalty(PUBLISHER), accounts.inPayout(publisherPayee(PUBLISHER))]],
+        ['operator/fees', ['fee:operator', 'in-payout:operator/fees']],
       ]
       for (const [payee, ids] of payees) {
         const held = await Promise.all(ids.map((id) => balanceOf(db, id as 'outside')))

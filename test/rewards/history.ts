@@ -7,13 +7,14 @@ import { FIRST_PREV, hashOfBatch, signBatch } from '../../broker/protocol/receip
 import { accounts } from '../../console/rewards/accounts.ts'
 import { closeEpoch } from '../../console/rewards/epochs.ts'
 import { balanceOf, post, type TransferKind } from '../../console/rewards/ledger.ts'
-import { publisherPayee, writtenOffPayee } from '../../console/rewards/payees.ts'
+import { OPERATOR_FEES, publisherPayee, writtenOffPayee } from '../../console/rewards/payees.ts'
 import { createReceipts } from '../../console/rewards/receipts.ts'
 import { decideHeld } from '../../console/rewards/release.ts'
 import { adopt } from '../../console/settlement/adopt.ts'
 import { createPayoutBook } from '../../console/settlement/book.ts'
 import { attribute, lostShares } from '../../console/settlement/lost.ts'
-import { planPayouts, planWithdrawal } from '../../console/settlement/plan.ts'
+import { planPayouts } from '../../console/settlement/plan.ts'
+import { planWithdrawal } from '../../console/settlement/plan-withdrawal.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import {
   addRequester,
@@ -32,12 +33,13 @@ import {
 import type { Step } from './steps.ts'
 
 const HOLD_MS = 60_000
-/** Addresses that a key can sign for: of two owners and the publisher, and one that is nobody's. */
+/** Addresses that a key can sign for: of two owners, the publisher and the operator, and one that is nobody's. */
 const WALLETS = [
   '9C6hybhQ6Aycep9jaUnP6uL9ZYvDjUp1aSkFWPUFJtpj',
   '4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM',
   'GmaNnezQiXw6SgriGWrLZ1oq2TrzzNSVX36YRxqUCvSg',
   '8JN2xk8RUmtPXsXgHrXcrzFEWwN1tDdUiGU2F49uVqN',
+  '4kDjHTTYDtLgwFx9ZXKLKjbV8GMcYFAfLZPCLBm9VCsA',
 ]
 export const OWNERS = ['owner-a', 'owner-b'] as const
 export const REQUESTERS = ['req-a', 'req-b'] as const
@@ -56,7 +58,7 @@ export async function beginLife(): Promise<Life> {
   const store = await openDatabase(join(folder, 'console.db'))
   const boards = await Promise.all(OWNERS.map((owner) => enrol(store, owner)))
   for (const id of REQUESTERS) await addRequester(store, id)
-  for (const [index, payee] of [...OWNERS, publisherPayee(PUBLISHER)].entries())
+  for (const [index, payee] of [...OWNERS, publisherPayee(PUBLISHER), OPERATOR_FEES].entries())
     await store.db
       .insertInto('wallets')
       .values({ payee, address: WALLETS[index] ?? '', since: 0, proof: 'operator' })
@@ -124,8 +126,9 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
   async function withdraw(who: number, units: bigint): Promise<void> {
     const requester = REQUESTERS[who] ?? ''
     if ((await balanceOf(db, accounts.budget(requester))) < units) return
-    const wanted = { requester, requestId: `w-${++refs}`, units, wallet: WALLETS[who] ?? '' }
-    await db.transaction().execute((trx) => planWithdrawal(trx, wanted, { now: clock.now, chain }))
+    const wanted = { requester, requestId: `w-${++refs}`, units, wallet: WALLETS[who] ?? '', hasAccount: false }
+    const terms = { now: clock.now, chain, minimumUnits: 1n, accountFeeUnits: 7n }
+    if (units > terms.accountFeeUnits) await db.transaction().execute((trx) => planWithdrawal(trx, wanted, terms))
   }
 
   async function answer(outbox: Outbox, times: number, isRefused: boolean): Promise<void> {
@@ -178,6 +181,7 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
       minimumUnits: 50n,
       accountFeeUnits: 7n,
       withAccount: new Set<string>(),
+      treasuryUnits: 10n ** 12n,
       through: [],
     }
     await db.transaction().execute((trx) => planPayouts(trx, plan))

@@ -11,7 +11,8 @@ import { fill } from '../../console/settlement/fill.ts'
 import { markerAddress, markerSeed } from '../../console/settlement/marker.ts'
 import { MAX_TRANSACTION_BYTES } from '../../console/settlement/payer.ts'
 import type { Payouts } from '../../console/settlement/payouts.ts'
-import { planPayouts, withdrawalName } from '../../console/settlement/plan.ts'
+import { planPayouts } from '../../console/settlement/plan.ts'
+import { withdrawalName } from '../../console/settlement/plan-withdrawal.ts'
 import type { Token } from '../../console/settlement/solana.ts'
 import { createLab, type Lab } from './lab.ts'
 import { createWorld, SETTINGS, type World } from './payout-world.ts'
@@ -239,6 +240,7 @@ describe('a fee for a new token account', () => {
         now: 0,
         chain: world.chain(),
         withAccount: new Set(),
+        treasuryUnits: 0n,
         through: [],
       }),
     )
@@ -274,7 +276,7 @@ describe('publishers and requesters', () => {
     await give(accounts.budget('cam'), 500n)
     const engine = world.engine()
     const { db } = world.store
-    const withdrawal = { requester: 'cam', requestId: 'r1', units: 400n, wallet: requester }
+    const withdrawal = { requester: 'cam', requestId: 'r1', units: 400n, wallet: requester, hasAccount: false }
     expect(await db.transaction().execute((trx) => engine.planWithdrawal(trx, withdrawal))).toBe(
       withdrawalName(withdrawal),
     )
@@ -291,11 +293,15 @@ describe('publishers and requesters', () => {
     await worldOf(1)
     await give(accounts.budget('cam'), 500n)
     const engine = world.engine()
-    const asked = world.store.db
-      .transaction()
-      .execute((trx) =>
-        engine.planWithdrawal(trx, { requester: 'cam', requestId: 'r1', units: 501n, wallet: newWallet() }),
-      )
+    const asked = world.store.db.transaction().execute((trx) =>
+      engine.planWithdrawal(trx, {
+        requester: 'cam',
+        requestId: 'r1',
+        units: 501n,
+        wallet: newWallet(),
+        hasAccount: false,
+      }),
+    )
     await expect(asked).rejects.toMatchObject({ code: 'insufficient' })
     expect(await batches()).toEqual([])
   })

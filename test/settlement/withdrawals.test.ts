@@ -8,7 +8,7 @@ import { collectAndReconcile } from '../../console/settlement/collect.ts'
 import type { DepositChain } from '../../console/settlement/deposits/deposit-chain.ts'
 import { createDeposits, type Deposits } from '../../console/settlement/deposits.ts'
 import { createPayouts, type Payouts } from '../../console/settlement/payouts.ts'
-import { withdrawalName } from '../../console/settlement/plan.ts'
+import { withdrawalName } from '../../console/settlement/plan-withdrawal.ts'
 import type { Token } from '../../console/settlement/solana.ts'
 import { withdrawOnce } from '../../console/settlement/withdrawals.ts'
 import { drive } from './driving.ts'
@@ -66,10 +66,10 @@ const payIn = async (units: bigint): Promise<void> => {
   lab.clock.advance(30_000)
   await deposits.turn()
 }
-const withdraw = (engine: Payouts, requestId: string, units = 1_000n) =>
-  world.store.db
-    .transaction()
-    .execute((trx) => withdrawOnce(trx, { requester: 'gate', requestId, units, wallet }, engine.planWithdrawal, 1))
+const withdraw = async (engine: Payouts, requestId: string, units = 1_000n) => {
+  const wanted = { requester: 'gate', requestId, units, wallet, hasAccount: await engine.hasAccount(wallet) }
+  return world.store.db.transaction().execute((trx) => withdrawOnce(trx, wanted, engine.planWithdrawal, 1))
+}
 const budget = () => balanceOf(world.store.db, accounts.budget('gate'))
 const expectSound = async (): Promise<void> => {
   expect((await checkLedger(world.store.db)).checks.filter(({ ok }) => !ok)).toEqual([])
