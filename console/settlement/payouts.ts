@@ -241,10 +241,11 @@ export function createPayouts(options: PayoutOptions): Payouts {
     turn: () => queued(turnOnce),
     tidy: () =>
       queued(async () => {
-        if (!gate.isOpen || !(await lease.hold())) return
+        if (!gate.isOpen) return
         // Compared anew, so that the mark is no older than this when a backup is taken.
         gate.close()
-        if ((await gate.pass((await book.open()).length)).mode !== 'pay') return
+        await turnOnce()
+        if (!gate.isOpen) return
         const reclaimed = await reclaimMarkers({ db, chain, now: now(), keepMs: settings.keepMarkersMs })
         if (reclaimed > 0) log.info({ markers: reclaimed }, 'rents of old markers are back')
         await tables.tend(true)

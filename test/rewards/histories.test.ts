@@ -6,10 +6,12 @@ import { checkLedger } from '../../console/rewards/check.ts'
 import { leavesOf } from '../../console/rewards/commitments.ts'
 import { balanceOf } from '../../console/rewards/ledger.ts'
 import { createFrontier, FIRST_HEAD, nextHead } from '../../console/rewards/merkle.ts'
+import { publisherPayee } from '../../console/rewards/payees.ts'
 import { statementOf } from '../../console/rewards/statement.ts'
 import type { Store } from '../../console/store/open.ts'
 import { PRICE } from '../market/pool.ts'
-import { beginLife, history, type Life, OWNERS, REQUESTERS } from './history.ts'
+import { beginLife, type Life, OWNERS, PUBLISHER, REQUESTERS } from './history.ts'
+import { history } from './steps.ts'
 
 /** Looks at a life: after each step with what it saw before, and once at its end. */
 interface Watch<T> {
@@ -45,6 +47,8 @@ async function live<T>({ begin, after, end }: Watch<T>): Promise<void> {
 async function count({ db }: Store): Promise<void> {
   const { rows } = await sql<{ what: string; count: number }>`
     select kind as what, count(*) as count from transfers group by kind
+    union all select 'paid to a publisher', count(*) from transfers where to_account = ${accounts.paid(publisherPayee(PUBLISHER))}
+    union all select 'signed again', count(*) from payout_attempts where attempt > 1
     union all select state, count(*) from receipts group by state
     union all select reason, count(*) from receipts where reason is not null group by reason`.execute(db)
   for (const { what, count } of rows) happened.set(what, (happened.get(what) ?? 0) + count)
@@ -76,13 +80,14 @@ test('every transfer sums to zero, and balances are their sums, none below zero'
   })
 })
 
-test('deposits + grants = budgets + reserved + pending + payable + fees + royalties + in payout + paid, after every step', async () => {
+test('deposits + grants + what was found on the chain = budgets + reserved + pending + payable + fees + royalties + in payout + paid, after every step', async () => {
   await live({
     begin: undefined,
     async after(life) {
       const held = await holdings(life)
       const inside = [...held].reduce((sum, [id, units]) => (id === 'outside' ? sum : sum + units), 0n)
-      expect(inside).toBe(sumOf(await transfersOf(life), 'deposit', 'grant'))
+      const rows = await transfersOf(life)
+      expect(inside).toBe(sumOf(rows, 'deposit', 'grant', 'adopted') - sumOf(rows, 'attributed'))
     },
   })
 })
@@ -152,9 +157,14 @@ test('whatever an owner or publisher earned is in the hold, payable, in a payout
       const held = await holdings(life)
       const of = (...ids: string[]) => ids.reduce((sum, id) => sum + (held.get(id) ?? 0n), 0n)
       for (const owner of OWNERS) {
-        const got = sumOf(
+        const earned = sumOf(
           rows.filter(({ to_account }) => to_account === accounts.pending(owner)),
           'earn',
+        )
+        // Beyond what it had earned here.
+        const found = sumOf(
+          rows.filter(({ to_account }) => to_account === accounts.paid(owner)),
+          'adopted',
         )
         const withheld =
           sumOf(
@@ -165,7 +175,9 @@ test('whatever an owner or publisher earned is in the hold, payable, in a payout
             rows.filter(({ to_account }) => to_account === accounts.payable(owner)),
             'account-fee',
           )
-        expect(of(`pending:${owner}`, `payable:${owner}`, `in-payout:${owner}`, `paid:${owner}`)).toBe(got - withheld)
+        expect(of(`pending:${owner}`, `payable:${owner}`, `in-payout:${owner}`, `paid:${owner}`)).toBe(
+          earned + found - withheld,
+        )
       }
     },
   })
@@ -202,7 +214,7 @@ test('statements add up to what there is, over the whole time and over any two p
           `requester/${id}`,
           [`budget:${id}`, `reserved:${id}`, `in-payout:requester/${id}`],
         ]),
-        ['publisher/publisher-p', ['royalty:publisher-p', 'in-payout:publisher/publisher-p']],
+        [publisherPayee(PUBLISHER), [accounts.royalty(PUBLISHER), accounts.inPayout(publisherPayee(PUBLISHER))]],
         ['operator/fees', ['fee:operator', 'in-payout:operator/fees']],
       ]
       for (const [payee, ids] of payees) {
@@ -234,7 +246,18 @@ test('the check finds nothing, after every step', async () => {
 
 afterAll(() => {
   const expected = ['deposit', 'grant', 'reserve', 'release', 'earn', 'fee', 'royalty', 'mature', 'payout', 'paid']
-  expected.push('payout-failed', 'account-fee', 'credited', 'held', 'rejected', 'forfeited')
+  expected.push(
+    'adopted',
+    'attributed',
+    'paid to a publisher',
+    'signed again',
+    'payout-failed',
+    'account-fee',
+    'credited',
+    'held',
+    'rejected',
+    'forfeited',
+  )
   expected.push('claimed-before', 'digest-mismatch', 'digest-mismatch; released: looked at')
   expected.push('digest-mismatch; forfeited: looked at')
   expect(expected.filter((what) => (happened.get(what) ?? 0) < 5)).toEqual([])

@@ -3,15 +3,16 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { FIRST_PREV, hashOfBatch, signBatch } from '../../broker/protocol/receipts.ts'
 import { accounts } from '../../console/rewards/accounts.ts'
 import { closeEpoch } from '../../console/rewards/epochs.ts'
 import { balanceOf, post, type TransferKind } from '../../console/rewards/ledger.ts'
-import { OPERATOR_FEES } from '../../console/rewards/payees.ts'
+import { OPERATOR_FEES, publisherPayee, writtenOffPayee } from '../../console/rewards/payees.ts'
 import { createReceipts } from '../../console/rewards/receipts.ts'
 import { decideHeld } from '../../console/rewards/release.ts'
+import { adopt } from '../../console/settlement/adopt.ts'
 import { createPayoutBook } from '../../console/settlement/book.ts'
+import { attribute, lostShares } from '../../console/settlement/lost.ts'
 import { planPayouts } from '../../console/settlement/plan.ts'
 import { planWithdrawal } from '../../console/settlement/plan-withdrawal.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
@@ -29,80 +30,20 @@ import {
   startPool,
   success,
 } from '../market/pool.ts'
+import type { Step } from './steps.ts'
 
 const HOLD_MS = 60_000
-const DAY_MS = 86_400_000
-/** Addresses that a key can sign for. */
-const WALLETS = ['9C6hybhQ6Aycep9jaUnP6uL9ZYvDjUp1aSkFWPUFJtpj', '4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM']
+/** Addresses that a key can sign for: of two owners, the publisher and the operator, and one that is nobody's. */
+const WALLETS = [
+  '9C6hybhQ6Aycep9jaUnP6uL9ZYvDjUp1aSkFWPUFJtpj',
+  '4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM',
+  'GmaNnezQiXw6SgriGWrLZ1oq2TrzzNSVX36YRxqUCvSg',
+  '8JN2xk8RUmtPXsXgHrXcrzFEWwN1tDdUiGU2F49uVqN',
+  '4kDjHTTYDtLgwFx9ZXKLKjbV8GMcYFAfLZPCLBm9VCsA',
+]
 export const OWNERS = ['owner-a', 'owner-b'] as const
 export const REQUESTERS = ['req-a', 'req-b'] as const
-
-export type Step =
-  | { readonly do: 'deposit' | 'grant'; readonly who: number; readonly units: bigint }
-  | { readonly do: 'withdraw'; readonly who: number; readonly units: bigint }
-  | { readonly do: 'ask'; readonly who: number; readonly times: number }
-  | { readonly do: 'answer'; readonly board: number; readonly times: number; readonly isRefused: boolean }
-  | { readonly do: 'claim'; readonly board: number; readonly lie: 'none' | 'digest' | 'twice' | 'again' }
-  | { readonly do: 'decide'; readonly at: number; readonly to: 'credited' | 'forfeited' }
-  | { readonly do: 'fees'; readonly feeBps: number; readonly royaltyBps: number }
-  | { readonly do: 'wait'; readonly ms: number }
-  | { readonly do: 'close' | 'pay' }
-  | { readonly do: 'land'; readonly isGood: boolean; readonly at: number }
-
-const who = fc.nat({ max: 1 })
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('deposit'), who, units: fc.bigInt({ min: 1n, max: 900n }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('grant'), who, units: fc.bigInt({ min: 1n, max: 300n }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('withdraw'), who, units: fc.bigInt({ min: 1n, max: 400n }) }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('ask'), who, times: fc.integer({ min: 1, max: 4 }) }) },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant('answer'),
-      board: who,
-      times: fc.integer({ min: 1, max: 4 }),
-      isRefused: fc.nat({ max: 4 }).map((n) => n === 0),
-    }),
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant('claim'),
-      board: who,
-      lie: fc.constantFrom('none', 'none', 'digest', 'twice', 'again'),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('decide'),
-      at: fc.nat({ max: 9 }),
-      to: fc.constantFrom('credited', 'forfeited'),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('fees'),
-      feeBps: fc.integer({ min: 0, max: 5_000 }),
-      royaltyBps: fc.integer({ min: 0, max: 5_000 }),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constant('wait'), ms: fc.constantFrom(1_000, 70_000, 8 * DAY_MS) }),
-  },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('close', 'pay') }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({ do: fc.constant('land'), isGood: fc.boolean(), at: fc.nat({ max: 5 }) }),
-  },
-) as fc.Arbitrary<Step>
-
-/** Begins so that there is something to go wrong with. */
-export const history: fc.Arbitrary<readonly Step[]> = fc
-  .array(step, { minLength: 30, maxLength: 60 })
-  .map((steps) => [{ do: 'deposit', who: 0, units: 1_500n }, { do: 'ask', who: 0, times: 3 }, ...steps])
+export const PUBLISHER = 'publisher-p'
 
 export interface Life {
   readonly store: Store
@@ -117,10 +58,10 @@ export async function beginLife(): Promise<Life> {
   const store = await openDatabase(join(folder, 'console.db'))
   const boards = await Promise.all(OWNERS.map((owner) => enrol(store, owner)))
   for (const id of REQUESTERS) await addRequester(store, id)
-  for (const [index, payee] of [...OWNERS, OPERATOR_FEES].entries())
+  for (const [index, payee] of [...OWNERS, publisherPayee(PUBLISHER), OPERATOR_FEES].entries())
     await store.db
       .insertInto('wallets')
-      .values({ payee, address: WALLETS[index % WALLETS.length] ?? '', since: 0, proof: 'operator' })
+      .values({ payee, address: WALLETS[index] ?? '', since: 0, proof: 'operator' })
       .execute()
   const pool = await startPool(store)
   for (const { device } of boards) pool.boards.push(candidate(device))
@@ -246,17 +187,39 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
     await db.transaction().execute((trx) => planPayouts(trx, plan))
   }
 
-  async function land(at: number, isGood: boolean): Promise<void> {
+  async function land({ at, fate }: Extract<Step, { do: 'land' }>): Promise<void> {
     const open = await book.open()
     const batch = open[at % Math.max(1, open.length)]
     if (batch === undefined) return
-    if (batch.state !== 'planned') {
-      await (isGood ? book.finalized(batch) : book.failed(batch, 'it failed on chain', true))
-      return
+    if (batch.state === 'confirmed' && fate === 'expired') return book.unconfirmed(batch)
+    if (batch.state !== 'planned' && (batch.state !== 'expired' || fate === 'final')) {
+      if (fate === 'failed') return book.failed(batch, 'it failed on chain', true)
+      return { final: book.finalized, confirmed: book.confirmed, expired: book.expired }[fate](batch)
     }
     const signature = `signature-${++refs}`
     const signed = { signature, wire: new Uint8Array(1), blockhash: 'b', lastValidBlockHeight: 1 }
     await book.signed(batch, signed, { marker: 890_880n, accounts: new Map() })
+  }
+
+  async function adoptOne(wallet: number, units: bigint): Promise<void> {
+    const transfer = {
+      signature: `signature-${++refs}`,
+      isOurs: true,
+      memo: `bramble:e9-${refs}`,
+      atMs: clock.now,
+      blockhash: 'b',
+      wire: new Uint8Array(1),
+      treasuryChange: -units,
+      received: [{ wallet: WALLETS[wallet] ?? '', units }],
+    }
+    await db.transaction().execute((trx) => adopt(trx, transfer, { now: clock.now, chain }))
+  }
+
+  async function attributeOne(who: number, isLoss: boolean): Promise<void> {
+    const [lost] = await lostShares(db)
+    if (lost === undefined) return
+    const payee = isLoss ? writtenOffPayee(lost.wallet) : (OWNERS[who] ?? '')
+    await db.transaction().execute((trx) => attribute(trx, { address: lost.wallet, payee, now: clock.now }))
   }
 
   return async (step) => {
@@ -286,7 +249,11 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
       case 'pay':
         return pay()
       case 'land':
-        return land(step.at, step.isGood)
+        return land(step)
+      case 'adopt':
+        return adoptOne(step.wallet, step.units)
+      case 'attribute':
+        return attributeOne(step.who, step.isLoss)
     }
   }
 }

@@ -1,9 +1,11 @@
 // Death at every arrow and between every two statements and RPC calls, with a network that drops, delays and lies by
 // omission: nobody is paid twice, nobody is left out, nothing hangs. The naive engine shows that the harness would notice.
 import { describe, expect, it } from 'vitest'
-import { type History, historyOf, NAIVE_FAULTS, play, playNaively, playOn } from './histories.ts'
+import { type History, play, playOn } from './histories.ts'
 import { createLab } from './lab.ts'
+import { NAIVE_FAULTS, playNaively } from './naive.ts'
 import { NO_FAULTS } from './payout-world.ts'
+import { historyOf } from './seeds.ts'
 
 /** Seconds on an idle machine; the limit is for a busy one. */
 const PATIENCE_MS = 180_000
@@ -15,11 +17,12 @@ async function expectClean(
 ): Promise<{ crashes: number; restored: number; through: number }> {
   const total = { crashes: 0, restored: 0, through: 0 }
   for (const history of histories) {
-    const { verdict, restored, through, lostTables } = await play(history)
-    expect({ seed: history.seed, ...verdict, lostTables }).toMatchObject({
+    const { verdict, restored, through, lostTables, unsound } = await play(history)
+    expect({ seed: history.seed, ...verdict, lostTables, unsound }).toMatchObject({
       ...CLEAN,
       seed: history.seed,
       lostTables: 0,
+      unsound: [],
     })
     total.through += through
     total.crashes += verdict.crashes
@@ -42,8 +45,8 @@ describe('a payout engine that is killed', () => {
       expect(verdict).toEqual({ ...CLEAN, crashes: 0 })
       expect(steps).toBeGreaterThan(100)
       for (let step = 1; step <= steps; step++) {
-        const { verdict } = await played([step])
-        expect({ step, ...verdict }).toMatchObject({ step, ...CLEAN, crashes: 1 })
+        const { verdict, unsound } = await played([step])
+        expect({ step, ...verdict, unsound }).toMatchObject({ step, ...CLEAN, crashes: 1, unsound: [] })
       }
       lab.close()
     },
@@ -61,8 +64,9 @@ describe('a payout engine that is killed', () => {
       const { steps, verdict, through } = await played([])
       expect({ ...verdict, through }).toEqual({ ...CLEAN, crashes: 0, through: 1 })
       for (let step = 1; step <= steps; step += 3) {
-        const { verdict, through } = await played([step])
-        expect({ step, ...verdict, through }).toMatchObject({ step, ...CLEAN, crashes: 1, through: 1 })
+        const { verdict, through, unsound } = await played([step])
+        const good = { step, ...CLEAN, crashes: 1, through: 1, unsound: [] }
+        expect({ step, ...verdict, through, unsound }).toMatchObject(good)
       }
       lab.close()
     },

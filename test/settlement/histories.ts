@@ -1,30 +1,23 @@
 // Histories of the payout engine: seeded lives and deaths over a faulty network, played to their end and judged by what the
 // wallets hold on the chain. A seed replays exactly.
+import { checkLedger } from '../../console/rewards/check.ts'
+import { collectAndReconcile } from '../../console/settlement/collect.ts'
+import { lostShares } from '../../console/settlement/lost.ts'
 import type { Token } from '../../console/settlement/solana.ts'
+import { createConsoles } from './consoles.ts'
+import { createEvents } from './events.ts'
 import { createLab, type Lab } from './lab.ts'
-import {
-  CrashSignal,
-  createLife,
-  createRandom,
-  createWorld,
-  type Faults,
-  NO_FAULTS,
-  type Verdict,
-  verdictOf,
-  type World,
-} from './payout-world.ts'
-import { meddle, paidThrough, tablesOnChain } from './table-trouble.ts'
+import { createRandom, createWorld, type Faults, type Verdict, verdictOf, type World } from './payout-world.ts'
+import { paidThrough, tablesOnChain } from './table-trouble.ts'
 
 const MAX_TURNS = 3_000
 /** Turns after which no crash with an old database is waited for any more. */
 const PATIENCE = 150
 /** As if a packet held 700 bytes: four payouts in a legacy transaction, nine through a table. */
 const PADDING_BYTES = 532
-/** An account is frozen so often at most in one history. */
-const FREEZES = 3
 
 /** A chain of its own for each history: what happened on it before would move the clock of the next. */
-async function onStage<T>(act: (lab: Lab, token: Token) => Promise<T>): Promise<T> {
+export async function onStage<T>(act: (lab: Lab, token: Token) => Promise<T>): Promise<T> {
   const lab = await createLab()
   try {
     return await act(lab, await lab.makeToken())
@@ -48,27 +41,30 @@ export interface History {
   readonly frozen?: number
   /** Everybody earns again, so many times: then there is more to pay than one legacy transaction holds. */
   readonly paydays?: number
+  /** Owners change their wallets, so many times. */
+  readonly newWallets?: number
+  /** The first so many owners register their wallet only in the midst of it. */
+  readonly latecomers?: number
   /** Lookup tables are wanted for all: `there` before the history begins, or made in the midst of it. */
   readonly tables?: 'there' | 'wanted'
   /** Somebody meddles with tables and rows, and tables are wanted again and again. */
   readonly meddled?: boolean
 }
 
-interface Living {
-  readonly engine: ReturnType<World['engine']>
-  readonly holder: string
-  readonly life: ReturnType<typeof createLife>
-}
-
 export interface Played {
   readonly verdict: Verdict
+  /** Of the longest life, until everybody was paid. */
   readonly steps: number
   readonly turns: number
   readonly restored: number
+  /** Payments whose owner the operator had to name. */
+  readonly attributed: number
   /** Transactions through a lookup table that paid. */
   readonly through: number
   /** Tables on the chain that nobody knows of any more: their rent is lost. */
   readonly lostTables: number
+  /** What the books or the chain say that should not be, one sentence each. */
+  readonly unsound: readonly string[]
 }
 
 /** Runs one history to its end; a dead engine is replaced by a new one on the same database, or on an older one. */
@@ -76,113 +72,69 @@ export const play = (history: History): Promise<Played> => onStage((lab, token) 
 
 /** On a chain that is there already; a seed replays exactly only on a new one. */
 export async function playOn(lab: Lab, token: Token, history: History): Promise<Played> {
-  const { seed, amounts, faults, deaths, writers = 1, restores = 0, credits = 0, frozen = 0, paydays = 0 } = history
+  const { seed, amounts, faults, restores = 0, credits = 0 } = history
   const random = createRandom(seed)
   // With a database that may come back old, an engine must let what the lost one sent land or expire.
   const settings = { quietBlocks: restores && 200 }
   const paddingBytes = history.tables ? PADDING_BYTES : 0
   const world = await createWorld({ lab, token, amounts, faults, random, settings, paddingBytes })
+  // What came to the treasury before is final, so that there is something to compare.
+  lab.clock.advance(20_000)
   if (history.tables === 'there') await prepare(lab, world)
-  const ahead = [...deaths]
-  let [crashes, restored, credited, freezes, payday] = [0, 0, 0, 0, 0]
-  let isFrozen = false
-  const backups: { file: string; moves: number }[] = []
-  const keep = async (): Promise<void> => {
-    backups.push({ file: await world.backup(), moves: world.moves.length })
-  }
-  const born = (holder: string): Living => {
-    const life = createLife(ahead.shift())
-    return { life, holder, engine: world.engine(life, holder) }
-  }
-  const living = Array.from({ length: writers }, (_, index) => born(`console-${index + 1}`))
-
-  /** The database as the crash left it is kept for later, or it comes back as it was at any time before. */
-  const forget = async (): Promise<void> => {
-    if (restored === restores) return
-    const old = backups.filter(({ moves }) => moves + 3 < world.moves.length)
-    const chosen = old[Math.floor(random() * old.length)]
-    if (chosen !== undefined && random() < 0.7) {
-      await world.restore(chosen.file)
-      restored++
-    } else await keep()
-  }
-
-  const reborn = async (index: number): Promise<void> => {
-    crashes++
-    // Back at once, or after a blockhash has expired.
-    if (random() < 0.5) lab.clock.advance(random() * 200_000)
-    await forget()
-    living[index] = born(living[index]?.holder ?? '')
-  }
-
-  const survive = async (index: number, act: 'settleNow' | 'turn' | 'tend' | 'tidy'): Promise<void> => {
-    const one = living[index]
-    if (!one) return
-    try {
-      await one.engine[act]()
-    } catch (error) {
-      if (!(error instanceof CrashSignal)) throw error
-      await reborn(index)
-    }
-  }
-
-  const freeze = (isNow: boolean): void => {
-    for (const { wallet } of world.owners.slice(0, frozen)) lab.freeze(token, wallet, isNow)
-    isFrozen = isNow
-    freezes += isNow ? 1 : 0
-  }
-
-  /** What the world does beside the consoles. */
-  const goOn = async (): Promise<void> => {
-    if (isFrozen ? random() < 0.06 : freezes > 0 && freezes < FREEZES && random() < 0.05) freeze(!isFrozen)
-    if (credited < credits && random() < 0.06) {
-      credited++
-      const owner = `owner${1 + Math.floor(random() * amounts.length)}`
-      await world.credit(owner, BigInt(1 + Math.floor(random() * 10 ** 6)))
-    }
-    if (payday < paydays && random() < 0.04) {
-      payday++
-      for (const { id } of world.owners) await world.credit(id, BigInt(1 + Math.floor(random() * 10 ** 6)))
-    }
-    if (history.meddled && random() < 0.3) await world.list()
-    if (history.meddled && random() < 0.01) await meddle(lab, world, random)
-    if (restored < restores && random() < 0.08) await keep()
-    // Killed between two turns, as by a power cut.
-    if (restored < restores && random() < 0.03) await reborn(0)
-    lab.clock.advance(300 + random() * 6_000)
-    world.network.deliver()
-  }
-
-  if (frozen > 0) freeze(true)
+  const consoles = createConsoles(lab, world, history, random)
+  const events = await createEvents(lab, token, world, history, random)
   let [ended, turns] = [false, 0]
   for (; turns < MAX_TURNS && !ended; turns++) {
     const isEager = random() < (credits > 0 ? 0.3 : 0.02) || (await world.openBatches()) === 0
     // "Settle now" again and again: after a crash nobody knows whether the first one worked.
-    const act = isEager ? 'settleNow' : random() < 0.02 ? 'tidy' : 'turn'
-    await Promise.all(living.map((_, index) => survive(index, act)))
-    if (history.meddled && random() < 0.5) await Promise.all(living.map((_, index) => survive(index, 'tend')))
-    await goOn()
-    ended =
-      credited === credits && payday === paydays && (restored === restores || turns > PATIENCE) && (await isDone(world))
+    await consoles.all(isEager ? 'settleNow' : random() < 0.02 ? 'tidy' : 'turn')
+    if (history.meddled && random() < 0.5) await consoles.all('tend')
+    await events.happen()
+    await consoles.between()
+    lab.clock.advance(300 + random() * 6_000)
+    world.network.deliver()
+    const isLived = events.isOver && (consoles.restored === restores || turns > PATIENCE)
+    ended = isLived && (await isDone(world))
   }
-  const steps = Math.max(...living.map((one) => one.life.steps))
-  const verdict = await verdictOf(world, crashes, ended)
-  // A database that came back at the very end is still to be compared with the chain.
-  for (let more = 0; more < (restores && 100); more++) {
-    lab.clock.advance(3_000)
-    await survive(0, more % 2 === 0 ? 'settleNow' : 'tend')
+  // What comes back at the very end is still to be compared with the chain, and what was sent before may still land.
+  consoles.settle()
+  const { steps } = consoles
+  let isQuiet = false
+  for (let more = 0; more < MAX_TURNS && !(isQuiet && more >= (restores > 0 ? 100 : 12)); more++) {
+    lab.clock.advance(restores > 0 ? 3_000 : 8_000)
+    world.network.deliver()
+    await consoles.all(more % 2 === 0 ? 'settleNow' : 'tend')
+    await events.heal()
+    isQuiet = await isDone(world)
   }
+  const { restored, crashes } = consoles
+  const { attributed } = events
+  const verdict = await verdictOf(world, crashes, ended && isQuiet)
+  const found = { unsound: await unsound(lab, token, world), lostTables: await lostTables(lab, world) }
   const through = await paidThrough(world)
+  await world.close()
+  return { verdict, steps, turns, restored, attributed, through, ...found }
+}
+
+/** What the ledger check and the reconciliation with the chain find. */
+async function unsound(lab: Lab, token: Token, { store: { db }, treasury }: World): Promise<readonly string[]> {
+  const chain = lab.client(async (_method, _body, forward) => forward(), treasury).payer(token)
+  const { differences } = await collectAndReconcile(db, chain)
+  const { checks } = await checkLedger(db)
+  return [
+    ...checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`),
+    ...differences.map(({ detail }) => detail),
+  ]
+}
+
+async function lostTables(lab: Lab, world: World): Promise<number> {
   const known = await world.store.db
     .selectFrom('lookup_tables')
     .select('address')
     .where('state', '!=', 'closed')
     .execute()
-  const lost = tablesOnChain(lab, world).filter((address) => !known.some((one) => one.address === address))
-  await world.close()
-  return { verdict, steps, turns, restored, through, lostTables: lost.length }
+  return tablesOnChain(lab, world).filter((address) => !known.some((one) => one.address === address)).length
 }
-
 /** Everybody was paid before, has a token account, and stands in a lookup table; and everybody has earned again. */
 async function prepare(lab: Lab, world: World): Promise<void> {
   const engine = world.engine()
@@ -203,74 +155,5 @@ async function prepare(lab: Lab, world: World): Promise<void> {
 
 const isDone = async (world: World): Promise<boolean> =>
   (await world.openBatches()) === 0 &&
+  (await lostShares(world.store.db)).length === 0 &&
   (await world.ledger()).every(({ payable, inPayout }) => payable + inPayout === 0n)
-
-/** What many a service does: sign, send, and when no answer comes, sign again. */
-export const playNaively = (seed: number, faults: Faults): Promise<Verdict> =>
-  onStage((lab, token) => playNaivelyOn(lab, token, seed, faults))
-
-async function playNaivelyOn(lab: Lab, token: Token, seed: number, faults: Faults): Promise<Verdict> {
-  const random = createRandom(seed)
-  const world = await createWorld({ lab, token, amounts: [1_000n, 2_000n, 3_000n], faults, random })
-  const chain = world.chain()
-  const pay = async (id: string, wallet: string, units: bigint): Promise<boolean> => {
-    const { without } = await chain.funds([wallet])
-    const payment = { id, memo: `naive ${id}`, marker: null, lines: [{ wallet, units }] }
-    await chain.send(chain.sign(payment, without, await chain.lifetime()).wire)
-    return true
-  }
-  for (const { id, wallet, owed } of await world.ledger()) {
-    for (let tries = 0, done = false; !done && tries < 50; tries++) {
-      done = await pay(`${id}-${tries}`, wallet, owed).catch(() => false)
-      lab.clock.advance(2_000)
-      world.network.deliver()
-    }
-  }
-  for (let i = 0; i < 100; i++) {
-    lab.clock.advance(2_000)
-    world.network.deliver()
-  }
-  const verdict = await verdictOf(world, 0, true)
-  await world.close()
-  return verdict
-}
-
-export const NAIVE_FAULTS: Faults = { ...NO_FAULTS, mute: 0.1, late: 0.3 }
-
-/** Each kind of trouble by itself, and together. */
-const WEATHER: readonly Faults[] = [
-  { ...NO_FAULTS, drop: 0.15, mute: 0.15, lost: 0.3 },
-  { ...NO_FAULTS, late: 0.7, mute: 0.1, slow: 0.05 },
-  { ...NO_FAULTS, lagging: 0.02, forked: 0.8, late: 0.8, mute: 0.1 },
-  { ...NO_FAULTS, blind: 0.01, late: 0.5, lost: 0.2, mute: 0.05 },
-  { ...NO_FAULTS, lost: 0.9 },
-  { drop: 0.1, mute: 0.1, late: 0.3, lost: 0.3, lagging: 0.05, forked: 0.2, blind: 0, slow: 0.05 },
-  { drop: 0.1, mute: 0.1, late: 0.3, lost: 0.3, lagging: 0.05, forked: 0.2, blind: 0.005, slow: 0.05 },
-]
-
-/** The history of a seed: how many owners, consoles, deaths and backups, and the weather. */
-export function historyOf(seed: number): History {
-  const random = createRandom(seed * 7_919)
-  const below = (limit: number): number => Math.floor(random() * limit)
-  const weather = WEATHER[seed % WEATHER.length] ?? NO_FAULTS
-  const isListed = seed % 5 < 3
-  const owners = seed % 10 === 0 ? 12 + below(12) : isListed ? 4 + below(7) : 1 + below(3)
-  const isRestored = seed % 3 === 0
-  return {
-    seed,
-    amounts: Array.from({ length: owners }, () => BigInt(1 + below(10 ** 9))),
-    // A node that denies what the chain holds, and a database that has forgotten it: nobody is left to know.
-    faults: isRestored ? { ...weather, blind: 0 } : weather,
-    // The engine of a database that may be old waits before it does anything, some 200 steps.
-    deaths: Array.from({ length: 3 + below(isRestored ? 8 : 5) }, () => 1 + below(isRestored ? 600 : 110)),
-    writers: isRestored ? 1 : 1 + (seed % 2),
-    restores: isRestored ? 1 + below(3) : 0,
-    credits: below(isRestored ? 8 : 5),
-    frozen: seed % (isRestored ? 2 : 4) === 0 ? 1 : 0,
-    ...(isListed && {
-      tables: seed % 2 === 0 ? ('there' as const) : ('wanted' as const),
-      meddled: true,
-      paydays: 1 + below(3),
-    }),
-  }
-}

@@ -67,10 +67,22 @@ export interface Faults {
   readonly forked: number
   /** The node claims to be up to date and answers null for every signature, for up to ten minutes; often also for accounts. */
   readonly blind: number
+  /** The node shows only the newest few transactions of any address, or none, for up to five minutes. */
+  readonly forgets: number
   /** The call takes up to a minute, in which the world goes on. */
   readonly slow: number
 }
-export const NO_FAULTS: Faults = { drop: 0, mute: 0, late: 0, lost: 0, lagging: 0, forked: 0, blind: 0, slow: 0 }
+export const NO_FAULTS: Faults = {
+  drop: 0,
+  mute: 0,
+  late: 0,
+  lost: 0,
+  lagging: 0,
+  forked: 0,
+  blind: 0,
+  forgets: 0,
+  slow: 0,
+}
 
 export interface Network {
   readonly wire: Wire
@@ -87,7 +99,10 @@ interface ContextAnswer {
 interface Call {
   readonly id: unknown
   readonly method: string
-  readonly params: readonly [unknown, { readonly commitment?: string; readonly minContextSlot?: number }?]
+  readonly params: readonly [
+    unknown,
+    { readonly commitment?: string; readonly minContextSlot?: number; readonly before?: string }?,
+  ]
 }
 
 const SLOTS_BEHIND = 300
@@ -128,6 +143,8 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
   let hidesAccounts = false
   const behind = createSpell(180_000)
   const blind = createSpell(600_000)
+  const forgetful = createSpell(300_000)
+  let shown = 0
   const isBehind = (): boolean => behind.holds(lab.clock.now())
   const isBlind = (): boolean => blind.holds(lab.clock.now())
 
@@ -148,6 +165,12 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
       answer.result.value = signatures.map((signature, i) => forkedStatus(answer.result?.value[i] as Status, signature))
   }
 
+  const shortened = (text: string, before: string | undefined): string => {
+    const answer = JSON.parse(text) as { result?: unknown[] }
+    if (answer.result) answer.result = before === undefined ? answer.result.slice(0, shown) : []
+    return JSON.stringify(answer)
+  }
+
   /** Markers are asked for at finalized; what pays is asked for at confirmed, and of a node that must know it. */
   const accounts = (answer: ContextAnswer, commitment: string | undefined): void => {
     if (!answer.result || commitment !== 'finalized') return
@@ -162,6 +185,10 @@ export function createNetwork(lab: Lab, faults: Faults, random: () => number): N
       return answerOf(id, { error: { code: -32016, message: 'Minimum context slot has not been reached' } })
     const knowsNothing = isBehind() || (isBlind() && hidesAccounts)
     if (knowsNothing && method in NOTHING) return answerOf(id, { result: NOTHING[method] })
+    if (method === 'getSignaturesForAddress') {
+      if (strikes(faults.forgets) && forgetful.begin(lab.clock.now(), random())) shown = Math.floor(random() * 4)
+      return forgetful.holds(lab.clock.now()) ? shortened(text, params[1]?.before) : text
+    }
     if (method !== 'getSignatureStatuses' && method !== 'getMultipleAccounts') return text
     const answer = JSON.parse(text) as ContextAnswer
     if (method === 'getMultipleAccounts') accounts(answer, params[1]?.commitment)
@@ -218,12 +245,21 @@ export interface World {
   chain(life?: Life): PayoutChain
   /** May be replaced by another one. */
   network: Network
+  /** As if a packet held so many bytes less: batches are cut otherwise. */
+  paddingBytes: number
   /** More for an owner; remembered outside the database too. */
   credit(owner: string, units: bigint): Promise<void>
+  /** Every address that was ever an owner's, newest last; here the world forgets nothing. */
+  walletsOf(owner: string): readonly string[]
+  ownerOf(wallet: string): string | undefined
+  /** An owner registers a wallet that it has not had before, or, unless told to, the one it has. */
+  register(owner: string, isNew?: boolean): Promise<void>
   /** What the ledger says of an owner. */
   ledger(): Promise<{ id: string; wallet: string; owed: bigint; paid: bigint; inPayout: bigint; payable: bigint }[]>
   /** What the chain says: base units in the wallet. */
   held(wallet: string): Promise<bigint>
+  /** In all wallets of an owner. */
+  heldBy(owner: string): Promise<bigint>
   openBatches(): Promise<number>
   /** Has the accounts of all owners listed in lookup tables, whether that pays or not. */
   list(): Promise<void>
@@ -283,12 +319,14 @@ export async function createWorld(options: {
   readonly treasury?: ChainKey
   readonly feePayer?: ChainKey
 }): Promise<World> {
-  const { lab, token, amounts, faults = NO_FAULTS, random = () => 0, paddingBytes = 0 } = options
+  const { lab, token, amounts, faults = NO_FAULTS, random = () => 0 } = options
+  let { paddingBytes = 0 } = options
   let store = await openDatabase(':memory:')
   const owners = amounts.map((_, index) => ({
     id: `owner${index + 1}`,
     wallet: Keypair.generate().publicKey.toBase58(),
   }))
+  const wallets = new Map(owners.map(({ id, wallet }) => [id, [wallet]]))
   const at = lab.clock.now()
   const credits: { owner: string; ref: string; units: bigint }[] = []
   const postCredits = (news: typeof credits) =>
@@ -345,6 +383,8 @@ export async function createWorld(options: {
       },
     }
   }
+  const walletsOf = (owner: string): string[] => wallets.get(owner) ?? []
+  const held = (wallet: string): Promise<bigint> => lab.solana.tokenBalance(token.mint, wallet)
   const owedTo = (owner: string): bigint =>
     credits.filter((one) => one.owner === owner).reduce((sum, { units }) => sum + units, 0n)
 
@@ -361,8 +401,25 @@ export async function createWorld(options: {
     set network(other) {
       network = other
     },
+    get paddingBytes() {
+      return paddingBytes
+    },
+    set paddingBytes(bytes) {
+      paddingBytes = bytes
+    },
     chain,
     credit,
+    walletsOf,
+    ownerOf: (wallet) => owners.find(({ id }) => walletsOf(id).includes(wallet))?.id,
+    async register(payee, isNew = false) {
+      if (isNew) walletsOf(payee).push(Keypair.generate().publicKey.toBase58())
+      const address = walletsOf(payee).at(-1) ?? ''
+      await store.db
+        .insertInto('wallets')
+        .values({ payee, address, since: lab.clock.now(), proof: 'operator' })
+        .onConflict((conflict) => conflict.column('payee').doUpdateSet({ address }))
+        .execute()
+    },
     engine: (life = createLife(), holder = 'console-1', settings = {}) =>
       createPayouts({
         db: store.db.withPlugin(mortal(life)),
@@ -388,7 +445,11 @@ export async function createWorld(options: {
           payable: await balanceOf(store.db, accounts.payable(id)),
         })),
       ),
-    held: (wallet) => lab.solana.tokenBalance(token.mint, wallet),
+    held,
+    async heldBy(owner) {
+      const sums = await Promise.all(walletsOf(owner).map(held))
+      return sums.reduce((a, b) => a + b, 0n)
+    },
     async openBatches() {
       const rows = await store.db.selectFrom('payout_batches').select('state').execute()
       return rows.filter(({ state }) => state !== 'finalized' && state !== 'failed').length
@@ -425,7 +486,7 @@ export interface Verdict {
 export async function verdictOf(world: World, crashes: number, ended: boolean): Promise<Verdict> {
   const ledger = await world.ledger()
   const balances = await Promise.all(
-    ledger.map(async ({ wallet, owed, paid }) => ({ owed, paid, onChain: await world.held(wallet) })),
+    ledger.map(async ({ id, owed, paid }) => ({ owed, paid, onChain: await world.heldBy(id) })),
   )
   return {
     overpaid: balances.filter(({ onChain, owed }) => onChain > owed).length,

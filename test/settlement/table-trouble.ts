@@ -53,13 +53,14 @@ export async function meddle(lab: Lab, world: World, random: () => number): Prom
   }
 }
 
-/** Transactions of version 0 that paid. */
+/** Batches that were paid by a transaction of version 0. */
 export async function paidThrough({ store }: World): Promise<number> {
   const rows = await store.db
     .selectFrom('payout_attempts as a')
     .innerJoin('payout_batches as b', 'b.id', 'a.batch_id')
-    .select('a.wire')
+    .select(['a.batch_id', 'a.wire'])
     .where('b.state', '=', 'finalized')
     .execute()
-  return rows.filter(({ wire }) => parseTransaction(wire).version === 0).length
+  const through = rows.filter(({ wire }) => parseTransaction(wire).version === 0)
+  return new Set(through.map(({ batch_id }) => batch_id)).size
 }
