@@ -2,15 +2,15 @@
 // the best for `run`, and compares each quantized model with its unquantized sibling.
 import { availableParallelism, freemem, loadavg } from 'node:os'
 import type { Logger } from 'pino'
-import { type ModelPackage, nameOf, readCatalog } from '../models/catalog.ts'
-import { type Comparison, compareWithFp32 } from '../models/compare.ts'
+import { type ModelPackage, nameOf } from '../models/catalog.ts'
+import { compareWithFp32 } from '../models/compare.ts'
 import { proveGoldens } from '../models/proof.ts'
 import { createHost, HostError, type InferenceHost } from '../models/runtime/host.ts'
 import { bestOf, waysOf } from './bench/choosing.ts'
 import { type Measured, measure, named } from './bench/measuring.ts'
-import { type Cores, keepChoice, type Machine, thisMachine } from './choice.ts'
+import { type Compared, type Cores, keepChoice, type Machine, thisMachine } from './choice.ts'
 import { type Config, hostSettings } from './config.ts'
-import { packagesOf } from './frames/serving.ts'
+import { readOnBoard } from './packages/on-board.ts'
 
 export interface BenchReport {
   readonly machine: Machine
@@ -18,7 +18,7 @@ export interface BenchReport {
   readonly chosen: Cores
   /** Models that were not measured, and ways that were not tried, and why. */
   readonly left: readonly string[]
-  readonly comparisons: readonly (Comparison & { readonly model: string })[]
+  readonly comparisons: readonly Compared[]
 }
 
 export class BenchError extends Error {
@@ -39,7 +39,7 @@ const MIB = 2 ** 20
 /** Of what is free now; the agent and the system need the rest. */
 const MEMORY_SHARE = 0.6
 
-/** Throws BenchError, HostError and what the model folder throws. */
+/** Throws BenchError and HostError. */
 export async function runBench(options: Options): Promise<BenchReport> {
   const { config, now } = options
   const left: string[] = []
@@ -50,13 +50,16 @@ export async function runBench(options: Options): Promise<BenchReport> {
   const load = loadavg()[0] ?? 0
   if (load > availableParallelism() / 2)
     leave(`this board is busy with something else (load ${load.toFixed(1)}): stop it and run this again`)
-  const packages = await proven(packagesOf(await readCatalog(config.models), config.serve), options, leave)
+  const found = await readOnBoard(config)
+  for (const { message } of found.faults) leave(message)
+  const packages = await proven(found.packages, options, leave)
   if (packages.length === 0) throw new BenchError(`there is nothing to measure:\n${left.join('\n')}`)
   const measured = await measureAll(packages, options, leave)
   const chosen = bestOf(measured)
   const machine = thisMachine()
-  keepChoice(config.data, chosen, machine, now())
-  return { machine, measured, chosen, left, comparisons: await compareAll(packages, chosen, options, leave) }
+  const comparisons = await compareAll(packages, chosen, options, leave)
+  keepChoice(config.data, { ...chosen, comparisons }, machine, now())
+  return { machine, measured, chosen, left, comparisons }
 }
 
 type Leave = (reason: string) => void
@@ -135,17 +138,21 @@ async function measureWay(
     )
   }
   // What it takes with all of them: each one alone cannot be told, for memory is not given back.
-  const { rssMiB = 0 } = host.stats()
+  const { rssMiB = 0, unloads } = host.stats()
+  if (unloads > 0 && cores.processes > 1) {
+    leave(`${named(cores)}: the part of the models' memory that each has (--models-mib) does not hold all of them`)
+    return []
+  }
   return rows.map((row) => ({ ...row, rssMiB }))
 }
 
 const compareAll = (packages: readonly ModelPackage[], { threads }: Cores, options: Options, leave: Leave) =>
   withHost(options, { processes: 1, threads }, async (host) => {
-    const found: (Comparison & { model: string })[] = []
+    const found: Compared[] = []
     for (const pkg of packages) {
       try {
         const comparison = await compareWithFp32(host, pkg)
-        if (comparison) found.push({ model: nameOf(pkg), ...comparison })
+        if (comparison) found.push({ model: nameOf(pkg), digest: pkg.sha256, ...comparison })
       } catch (error) {
         if (!(error instanceof HostError)) throw error
         leave(`${nameOf(pkg)} is not compared with its fp32 sibling: ${error.message}`)

@@ -2,7 +2,8 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ortVersion } from '../models/runtime/ort-version.ts'
+import { Comparison } from '../broker/protocol/messages.ts'
+import { findOrt } from '../models/runtime/ort-place.ts'
 import { readPrivate, writePrivate } from './private-file.ts'
 
 export interface Cores {
@@ -20,11 +21,21 @@ export interface Choice extends Cores {
 const Machine = z.object({ cpu: z.string(), cpus: z.int(), ort: z.string() })
 export type Machine = z.infer<typeof Machine>
 
+/** A quantized model beside its unquantized sibling. `digest` of its model file: of other bytes nothing is known. */
+const Compared = Comparison.extend({ model: z.string(), digest: z.string() })
+export type Compared = z.infer<typeof Compared>
+
+export interface Found extends Cores {
+  readonly comparisons: readonly Compared[]
+}
+
 const Kept = z.object({
   machine: Machine,
   processes: z.int().min(1).max(64),
   threads: z.int().min(1).max(256),
   at: z.iso.datetime(),
+  /** Absent in what earlier versions kept. */
+  comparisons: z.array(Compared).default([]),
 })
 
 const fileIn = (data: string): string => join(data, 'choice.json')
@@ -32,23 +43,28 @@ const fileIn = (data: string): string => join(data, 'choice.json')
 export const thisMachine = (): Machine => ({
   cpu: cpus()[0]?.model ?? 'unknown CPU',
   cpus: availableParallelism(),
-  ort: ortVersion(),
+  ort: findOrt().version,
 })
 
-export function keepChoice(data: string, { processes, threads }: Cores, machine: Machine, now: number): void {
-  const kept = { machine, processes, threads, at: new Date(now).toISOString() }
+export function keepChoice(
+  data: string,
+  { processes, threads, comparisons }: Found,
+  machine: Machine,
+  now: number,
+): void {
+  const kept = { machine, processes, threads, at: new Date(now).toISOString(), comparisons }
   writePrivate(fileIn(data), `${JSON.stringify(kept, null, 2)}\n`)
 }
 
 /** `stale`: one was kept, but for another machine or another ONNX Runtime. */
-export function readChoice(data: string, machine: Machine): Cores | 'stale' | undefined {
+export function readChoice(data: string, machine: Machine): Found | 'stale' | undefined {
   const text = readPrivate(fileIn(data))
   if (text === undefined) return undefined
   const kept = Kept.safeParse(jsonOf(text))
   if (!kept.success) return 'stale'
-  const { processes, threads, machine: then } = kept.data
+  const { processes, threads, comparisons, machine: then } = kept.data
   const isSame = then.cpu === machine.cpu && then.cpus === machine.cpus && then.ort === machine.ort
-  return isSame ? { processes, threads } : 'stale'
+  return isSame ? { processes, threads, comparisons } : 'stale'
 }
 
 function jsonOf(text: string): unknown {
@@ -84,5 +100,6 @@ export function chooseCores(
 ): Choice {
   const { processes = 1, threads = Math.max(1, cores - processes + 1) } = said
   if (said.processes !== undefined || said.threads !== undefined) return { processes, threads, chosenBy: 'config' }
-  return kept ? { ...kept, chosenBy: 'bench' } : { ...defaultCores(cores), chosenBy: 'default' }
+  if (kept) return { processes: kept.processes, threads: kept.threads, chosenBy: 'bench' }
+  return { ...defaultCores(cores), chosenBy: 'default' }
 }

@@ -161,10 +161,14 @@ function contradictions({ device, mqttUrl, username, passwordFile }: Config): st
   return faults
 }
 
+/** TensorRT builds an engine for each model while it is loaded, which takes minutes: not a limit, but an end to one that hangs. */
+const ENGINE_LIMIT_MS = 3_600_000
+
 /** What the inference host takes from the settings, the use of the cores apart. */
 export const hostSettings = ({ providers, gpu, hostMiB, modelsMiB, runLimitMs }: Config) => ({
   limitMs: runLimitMs,
   ...(providers && { providers }),
+  ...(providers?.includes('tensorrt') && { loadLimitMs: ENGINE_LIMIT_MS }),
   ...(gpu !== undefined && { gpu }),
   ...(hostMiB !== undefined && { ceilingMiB: hostMiB }),
   ...(modelsMiB !== undefined && { budgetMiB: modelsMiB }),

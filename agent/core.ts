@@ -14,6 +14,7 @@ import { createTally, type Tally } from './frames/tally.ts'
 import { createWork, type Job, type Work } from './frames/work.ts'
 import type { Buffer } from './outbox/buffer.ts'
 import { type Commits, createCommits } from './outbox/commits.ts'
+import type { PoisonRow } from './outbox/poison.ts'
 import { createReplies, type SendReply } from './outbox/replies.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 
@@ -23,7 +24,7 @@ export interface Core {
   readonly commits: Commits
   readonly outbox: Outbox
   readonly tally: Tally
-  readonly suspects: Pick<Suspects, 'count'>
+  readonly suspects: Pick<Suspects, 'count' | 'list' | 'pardon'>
 }
 
 export interface CoreOptions {
@@ -40,14 +41,18 @@ export interface CoreOptions {
   readonly slow?: () => number
   readonly energy?: (cpuMs: number) => Energy | undefined
   readonly serving: Pick<Serving, 'find' | 'names' | 'fault'>
-  /** Names the process and runtime in receipts, once the host has told what it runs on. */
-  readonly origin: () => number | undefined
+  /** Names the process and what ran in receipts, once the host has told what it runs on. */
+  readonly origin: (provider: string | undefined) => number | undefined
   readonly publish: (topic: string, payload: string) => Promise<void>
   /** Where the link may speak MQTT 5. */
   readonly reply?: SendReply
+  /** The inputs that are run no more, whenever that changes. */
+  readonly poisonous?: (rows: readonly PoisonRow[]) => void
   /** A frame of a stream was run and answered. */
   readonly seen?: (job: Job) => void
   readonly clock: Clock
+  /** This board's clock minus that of whoever writes deadlines; undefined while that is not known. */
+  readonly skewMs?: () => number | undefined
   readonly newId: () => string
   readonly log: Logger
 }
@@ -88,9 +93,9 @@ export function createCore(options: CoreOptions): Core {
     origin,
     energy: options.energy,
   })
-  const { window = () => ONE_PROCESS, slow = () => 0, seen, host } = options
+  const { window = () => ONE_PROCESS, slow = () => 0, skewMs = () => 0, seen, host } = options
   const pace = createPace(clock.elapsed)
-  const suspects = createSuspects({ table: buffer.poison, now, log })
+  const suspects = createSuspects({ table: buffer.poison, now, log, told: options.poisonous })
   const queue = createQueue<Job>(limits, pace)
   const work: Work = createWork({ queue, pace, host, answers, tally, suspects, clock, window, slow, seen })
   const intake = createIntake({
@@ -105,6 +110,7 @@ export function createCore(options: CoreOptions): Core {
     commits,
     outbox,
     clock,
+    skewMs,
     log,
   })
   return { intake, work, commits, outbox, tally, suspects }

@@ -16,6 +16,7 @@ import {
 import { checkModels, readModels } from './doctor/model-checks.ts'
 import { type BrokerAccess, type Clocks, checkBroker, checkClock, checkConsole } from './doctor/network-checks.ts'
 import { lineOf, verdictOf } from './doctor/page.ts'
+import { checkPoison } from './doctor/poison-check.ts'
 import { plainMembership } from './membership.ts'
 import { createEnergy } from './presence/energy.ts'
 import { wattsPerCpuOf } from './presence/profiles.ts'
@@ -62,6 +63,7 @@ export async function examineBoard(options: Options): Promise<DoctorReport> {
   tell(checkFolder(config))
   tell('state' in found ? found : checkCredential(found, config, clocks.now()))
   tell(checkOutbox(config, running))
+  tell(checkPoison(config.data))
   for (const check of await checkWays(member, config, running !== undefined, clocks, log)) tell(check)
   for (const check of await checkBoard(tree, config.data, board, running !== undefined, clocks.elapsed)) tell(check)
   await examineModels({ ...options, tell }, board, running !== undefined)

@@ -94,9 +94,10 @@ const enroll = defineCommand({
       const identity = openIdentity(config.data)
       const credential = await createConsole({ url: args.console, identity, now: Date.now }).enrol(token, args.name)
       writeCredential(config.data, credential)
-      console.log(
-        `enrolled as ${credential.name} (${credential.device}); start it with: bramble-agent run --data ${config.data}`,
-      )
+      // As the package's command has it for root: the folder of the service, which waits for this very file.
+      const isService = process.env['HOME'] === config.data
+      const next = isService ? 'the service starts by itself' : `start it with: bramble-agent run --data ${config.data}`
+      console.log(`enrolled as ${credential.name} (${credential.device}); ${next}`)
     }),
 })
 

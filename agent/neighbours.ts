@@ -4,9 +4,12 @@ import type { Logger } from 'pino'
 import type { Link } from '../broker/link.ts'
 import type { InfoMessage, VitalsMessage } from '../broker/protocol/messages.ts'
 import { formatTopic, parseTopic } from '../broker/protocol/topics.ts'
+import type { InferenceHost } from '../models/runtime/host.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { createCommands } from './commands/commands.ts'
+import { convergeHandler } from './commands/converge.ts'
 import { logsHandler } from './commands/logs.ts'
+import { poisonHandler } from './commands/poison.ts'
 import type { Config } from './config.ts'
 import type { Core } from './core.ts'
 import type { Job } from './frames/work.ts'
@@ -32,7 +35,8 @@ interface Options {
   readonly config: Config
   readonly device: string
   readonly root: string
-  readonly core: Pick<Core, 'work' | 'tally'>
+  readonly core: Pick<Core, 'work' | 'tally' | 'suspects'>
+  readonly host: Pick<InferenceHost, 'stats'>
   readonly link: Pick<Link, 'publish' | 'connected'>
   readonly senses: Pick<Senses, 'look' | 'examine' | 'slow'>
   readonly vitals: () => Promise<VitalsMessage>
@@ -50,19 +54,16 @@ interface Options {
 const PICTURES: ReadonlySet<string> = new Set(['classification', 'detection'])
 
 function openSystemd(
-  { config, core, link, senses, env, pid, log, clock = systemClock }: Options,
+  { config, core, host, link, senses, env, pid, log, clock = systemClock }: Options,
   models: () => string,
 ) {
   const notify = notifyOf(env)
   if (!notify) return NO_SYSTEMD
   const watchdogMs = watchdogOf(env, pid)
   const liveness = createLiveness({
-    load: () => core.work.load(),
-    ended() {
-      const { answered, refused, dropped } = core.tally.counts()
-      return answered + refused + dropped
-    },
-    held: () => senses.slow() === Number.POSITIVE_INFINITY,
+    work: core.work,
+    host,
+    slow: senses.slow,
     runLimitMs: config.runLimitMs,
     elapsed: clock.elapsed,
   })
@@ -82,13 +83,18 @@ function openSystemd(
 }
 
 export function createNeighbours(options: Options): Neighbours {
-  const { config, device, root, link, senses, vitals, packages, logLines, log, clock = systemClock } = options
+  const { config, core, device, root, link, senses, vitals, packages, logLines, log, clock = systemClock } = options
   let info: InfoMessage | undefined
   let systemd: Systemd | undefined
   const models = (): readonly string[] => info?.models.map(({ id }) => id) ?? []
 
   const commands = createCommands({
-    handlers: { logs: logsHandler(logLines), vitals, ...(packages && { converge: packages.converge }) },
+    handlers: {
+      logs: logsHandler(logLines),
+      poison: poisonHandler(core.suspects),
+      vitals,
+      ...(packages && { converge: convergeHandler(packages.converge) }),
+    },
     reply: (name, id, payload) =>
       link.publish(formatTopic({ kind: 'reply', device, name, id }, root), payload, {
         qos: 1,

@@ -19,6 +19,8 @@ export interface Outbox {
   /** The link is up: what is not known to have arrived goes out again. */
   connected(): void
   disconnected(): void
+  /** What need not be kept can be sent. */
+  isUp(): boolean
   /** The console's cumulative ack. */
   acknowledged(upTo: number): void
   /** A task id came again: its stored answer is published once more, also where this sender listens. */
@@ -33,7 +35,7 @@ const RETRY_MS = 5_000
 
 interface Options {
   readonly buffer: Buffer
-  readonly commits: Pick<Commits, 'add' | 'settle' | 'acknowledge' | 'failing'>
+  readonly commits: Pick<Commits, 'add' | 'settle' | 'acknowledge' | 'failing' | 'unsigned'>
   readonly clock: Clock
   readonly log: Logger
   /** QoS 1; rejects when the link is down or goes down. */
@@ -98,6 +100,7 @@ export function createOutbox(options: Options): Outbox {
     log.error('the console has lost receipts that it had acknowledged (an old backup?): a new chain of receipts begins')
     buffer.renew()
     batches?.renewed()
+    commits.unsigned()
   }
 
   return {
@@ -117,6 +120,7 @@ export function createOutbox(options: Options): Outbox {
       line.up = false
       stopRetry?.()
     },
+    isUp: () => line.up,
     acknowledged(upTo) {
       if (upTo > buffer.lastSeq()) {
         log.warn({ upTo, lastSeq: buffer.lastSeq() }, 'an ack names a batch that was never made')

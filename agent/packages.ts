@@ -16,9 +16,10 @@ import { createConverging } from './packages/converging.ts'
 import { type ConsoleAccess, createDesired, type DesiredState } from './packages/desired.ts'
 import { createFetching } from './packages/fetching.ts'
 import { createHolds } from './packages/holds.ts'
+import type { Proof } from './packages/judging.ts'
 import type { Target } from './packages/plan.ts'
 import { createNews } from './packages/progress.ts'
-import { createProving, type Proof } from './packages/proving.ts'
+import { createProving } from './packages/proving.ts'
 import { openRecord, type WriteNote } from './packages/record.ts'
 import { createExecutors } from './packages/steps.ts'
 import type { Publishers } from './packages/trust.ts'
@@ -38,13 +39,16 @@ export interface Packages {
   run(signal: AbortSignal): Promise<void>
   /** The board has a connection, perhaps a new one: ask now, and try again what failed. */
   connected(): void
-  /** The command: asks now; the answer says what is wanted and what is still on its way. Rejects with PackageFault. */
-  converge(): Promise<{ readonly revision?: number; readonly packages: readonly PackageState[] }>
-  /** What is wanted and not served, for the birth message. */
+  /**
+   * The command: asks now; the answer says what is wanted and what is still on its way. `retry`: what was found bad on this board
+   * is tried again. Rejects with PackageFault.
+   */
+  converge(retry?: boolean): Promise<{ readonly revision?: number; readonly packages: readonly PackageState[] }>
+  /** What should be served and is not, for the birth message. */
   states(): readonly PackageState[]
   /** What the console said last; undefined until it has said something. */
   desired(): Desired | undefined
-  /** This board's clock minus the console's, ms, as of the last answer. */
+  /** This board's clock minus the console's, ms; undefined until it has said something. */
   skewMs(): number | undefined
 }
 
@@ -111,8 +115,9 @@ export function createPackages(options: PackagesOptions): Packages {
       asking.wake()
       converging.wake()
     },
-    async converge() {
+    async converge(retry = false) {
       await asking.ask(AbortSignal.timeout(COMMAND_MS))
+      if (retry) parts.pardon()
       holds.lift()
       converging.wake()
       const revision = desired.current()?.revision
@@ -126,6 +131,8 @@ export function createPackages(options: PackagesOptions): Packages {
 
 const publishersOf = (desired: DesiredState): Publishers =>
   new Map(desired.current()?.publishers.map(({ id, key }) => [id, key]))
+
+const namedIn = (target: Target): string[] => (target === 'folder' ? [] : target.map(({ release }) => release))
 
 /** Disk, knowledge, plan and hands, wired. */
 function assemble(options: PackagesOptions, desired: DesiredState) {
@@ -153,7 +160,7 @@ function assemble(options: PackagesOptions, desired: DesiredState) {
     folder,
     open: proving.open,
     executors: (busyWith) =>
-      createExecutors({ cache, verdicts, fetching, proving, serving, record, holds, folder, target, busyWith, log }),
+      createExecutors({ cache, verdicts, fetching, proving, serving, record, holds, folder, target, busyWith }),
     forbidden: options.doubt,
     news: createNews(options.changed, clock.elapsed),
     clock,
@@ -165,12 +172,15 @@ function assemble(options: PackagesOptions, desired: DesiredState) {
     runs(described: string): void {
       circumstances = described
     },
+    /** Forgets why what is wanted was refused. */
+    pardon(): void {
+      const refused = circumstances === undefined ? undefined : verdicts.refused(circumstances)
+      for (const release of namedIn(target())) if (refused?.has(release)) verdicts.forget(release)
+    },
     async tidy(): Promise<void> {
       for (const written of [options.data, root, join(root, '.verdicts')]) removeLeftovers(written)
       await cache.tidy()
-      const wanted = target()
-      const named = wanted === 'folder' ? [] : wanted.map(({ release }) => release)
-      verdicts.retain(new Set([...(await cache.look()).keys(), ...named]))
+      verdicts.retain(new Set([...(await cache.look()).keys(), ...namedIn(target())]))
     },
   }
 }

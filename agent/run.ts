@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Link } from '../broker/link.ts'
-import type { Runtime } from '../broker/protocol/messages.ts'
 import type { ModelPackage } from '../models/catalog.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
-import type { Choice } from './choice.ts'
+import { type Announce, createAnnounce } from './announcing.ts'
+import type { Choice, Compared } from './choice.ts'
 import { createSteady, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type Core, createCore } from './core.ts'
@@ -17,12 +17,13 @@ import { createLitter } from './litter.ts'
 import { openIdentity } from './membership/identity.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
+import { createOrigins, type Origins } from './origins.ts'
 import { type Buffer, openBuffer } from './outbox/buffer.ts'
 import { noticesOf } from './outbox/set-aside.ts'
-import { infoOf } from './presence/info.ts'
+import { writeRefused } from './poison-file.ts'
 import { createReadings, createVitals } from './presence/readings.ts'
 import { openSenses, type Senses } from './presence/senses.ts'
-import { type Board, readBoard } from './presence/vitals.ts'
+import { readBoard } from './presence/vitals.ts'
 import { createPresence, type Presence } from './presence.ts'
 import { openSoftware, type Software } from './software.ts'
 import { stop } from './stop.ts'
@@ -73,10 +74,11 @@ export async function startAgent(
     onDamage: endWith(log),
   })
   if (buffer.setAside) log.error(buffer.setAside, 'the outbox could not be used and was set aside; a new one begins')
-  const { host, cores } = surroundings.openHost(config, log)
+  const { host, cores, comparisons } = surroundings.openHost(config, log)
   const serving = createServing({ host, log })
   const boot = randomUUID()
-  return connect({ config, log, version, boot, membership, buffer, folder, host, cores, serving, surroundings })
+  const known = { config, log, version, boot, membership, surroundings }
+  return connect({ ...known, buffer, folder, host, cores, comparisons, serving })
 }
 
 const bufferFile = ({ data }: Config): string => join(data, 'buffer.db')
@@ -101,6 +103,7 @@ interface Opened {
   readonly folder: readonly ModelPackage[]
   readonly host: InferenceHost
   readonly cores: Choice
+  readonly comparisons: readonly Compared[]
   readonly serving: Serving
   readonly surroundings: Surroundings
 }
@@ -119,12 +122,13 @@ interface Connected extends Opened {
 async function connect(opened: Opened): Promise<Agent> {
   const { membership, host, log } = opened
   const { device, root, renewal } = membership
-  let origin: number | undefined
+  const origins = createOrigins(opened.buffer, opened.boot)
   let told: Presence | undefined
+  const skewMs = (): number | undefined => supply.packages?.skewMs()
   const senses = await openSenses({
     folder: opened.config.data,
     clock: systemClock,
-    skewMs: () => supply.packages?.skewMs(),
+    skewMs,
     changed: () => void told?.beat(),
     log,
   })
@@ -134,16 +138,19 @@ async function connect(opened: Opened): Promise<Agent> {
     root,
     receipts: renewal !== undefined,
     limits: limitsOf(opened.config),
-    origin: () => origin,
+    origin: origins.of,
     ...voiceOf(() => link),
+    poisonous: (rows) => writeRefused(opened.config.data, rows),
     seen: (job) => neighbours.seen(job),
     clock: systemClock,
+    // Without a console it is for pipelines and boards to have the same time.
+    skewMs: () => (supply.packages ? skewMs() : 0),
     newId: randomUUID,
     window: () => host.window,
     slow: senses.slow,
     energy: senses.energy.of,
   })
-  let announce: (() => Promise<void>) | undefined
+  let announce: Announce | undefined
   const changed = (): void => void announce?.()
   const supply = openSupply({ ...opened, work: core.work, changed, wished: () => software.wake() })
   const software = openSoftware({
@@ -157,8 +164,14 @@ async function connect(opened: Opened): Promise<Agent> {
   })
   await supply.open()
   const link = openLink(membership, opened.config, log)
-  const ready = (): boolean => origin !== undefined
-  const sources = { ...opened, ...core, senses, ready, clock: systemClock, rssBytes: process.memoryUsage.rss }
+  const sources = {
+    ...opened,
+    ...core,
+    senses,
+    ready: origins.hasBegun,
+    clock: systemClock,
+    rssBytes: process.memoryUsage.rss,
+  }
   const [heartbeat, vitals] = [createReadings(sources), createVitals({ ...sources, now: systemClock.now })]
   const { beat: beaten } = software
   const say = { publish: link.publish, heartbeat, vitals, beaten }
@@ -179,8 +192,7 @@ async function connect(opened: Opened): Promise<Agent> {
   const leaving = new AbortController()
   const renewed = renewal?.run(leaving.signal)
   async function work(): Promise<void> {
-    origin = await load(connected)
-    announce = await serve(connected)
+    announce = await begin(connected, origins)
     await Promise.all([supply.run(leaving.signal), software.run(leaving.signal)])
   }
   const running = work().catch((error: unknown) => {
@@ -192,9 +204,8 @@ async function connect(opened: Opened): Promise<Agent> {
     replaced: software.replaced,
     async close() {
       leaving.abort()
-      await renewed
       await stop(connected)
-      await running
+      await Promise.all([renewed, running])
     },
   }
 }
@@ -224,70 +235,36 @@ function listen({ link, core, presence, membership, supply, software, neighbours
   })
 }
 
-/** The number under which receipts name this process and what it runs on. */
-async function load(connected: Connected): Promise<number> {
-  const { supply, host, buffer, boot } = connected
-  await hostStarted(connected)
+/** Loads the models and serves them; answers what says the birth message again. */
+async function begin(connected: Connected, origins: Origins): Promise<Announce> {
+  const { config, host, supply } = connected
+  const [board, notices] = [await readBoard(), noticesOf(bufferFile(config))]
+  const announce = createAnnounce({ ...connected, board, notices, clock: systemClock })
+  await hostStarted(connected, announce)
   await supply.load()
-  return buffer.origin(boot, await host.runtime())
-}
-
-/** A board that can run no model stays up and says why: its owner may be far away, and an update may cure it. */
-async function hostStarted(connected: Connected): Promise<void> {
-  const { host, serving, folder, core, supply, log } = connected
-  const fault = await hostFault(host)
-  if (!fault) return
-  log.error({ code: fault.code }, fault.message)
-  for (const { manifest } of folder) serving.failed(manifest.id, fault.message)
-  core.work.start()
-  await announcer(connected, NO_RUNTIME, await readBoard(), [fault.message])()
-  await host.ready()
-  log.info('the inference process starts after all')
-  await supply.open()
-}
-
-/** Answers what says all of it again once something has changed. */
-async function serve(connected: Connected): Promise<() => Promise<void>> {
-  const { membership, host, cores, serving, core, log } = connected
-  core.work.start()
-  const { device, name } = membership
-  const [runtime, board] = await Promise.all([host.runtime(), readBoard()])
-  const announce = announcer(connected, runtime, board)
-  await announce()
-  log.info({ device, name, models: serving.names(), runtime, cores }, 'serving')
+  origins.begin(await host.runtime(), config.providers ?? [])
+  await serve(connected, announce)
   return announce
 }
 
-/** Of a board on which nothing can be run. */
-const NO_RUNTIME: Runtime = { ort: 'none', provider: 'none', cpu: process.arch, decoder: 'none', flags: [] }
+/** A board that can run no model stays up and says why: its owner may be far away, and an update may cure it. */
+async function hostStarted(connected: Connected, announce: Announce): Promise<void> {
+  const { host, serving, core, supply, log } = connected
+  const fault = await hostFault(host)
+  if (!fault) return
+  log.error({ code: fault.code }, fault.message)
+  for (const id of serving.names()) serving.failed(id, fault.message)
+  core.work.start()
+  await announce([fault.message])
+  await host.ready()
+  log.info('the inference process starts after all')
+  serving.cleared()
+  await supply.open()
+}
 
-/** Says the birth message as things are at that moment. */
-function announcer(connected: Connected, runtime: Runtime, board: Board, faults: readonly string[] = []) {
-  const { config, version, boot, membership, host, cores, serving, supply, software, presence, neighbours } = connected
+async function serve({ membership, host, cores, serving, core, log }: Connected, announce: Announce): Promise<void> {
+  core.work.start()
+  await announce()
   const { device, name } = membership
-  const limits = { payloadBytes: config.payloadKiB * 1024, queuedFrames: config.queueFrames }
-  const past = [...faults, ...noticesOf(bufferFile(config))]
-  return (): Promise<void> => {
-    const [at, models, packages] = [systemClock.now(), serving.served(), supply.states()]
-    const provider = host.provider()
-    const info = infoOf({
-      device,
-      name,
-      boot,
-      at,
-      version,
-      board,
-      runtime,
-      models,
-      packages,
-      software: software.state(),
-      notices: [...past, ...software.notices()],
-      limits,
-      provider,
-      hosts: cores,
-    })
-    neighbours.announced(info)
-    software.ready()
-    return presence.ready(info)
-  }
+  log.info({ device, name, models: serving.names(), runtime: await host.runtime(), cores }, 'serving')
 }

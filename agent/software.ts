@@ -83,7 +83,8 @@ export function openSoftware(options: Options): Software {
     state() {
       if (!arch) return undefined
       const wanted = updating?.wanted()
-      return { version, arch, state: stateNow(), ...(release && { release }), ...(wanted && { wanted }) }
+      const running = { version, arch, state: stateNow(), outboxReads: OUTBOX_READS }
+      return { ...running, ...(release && { release }), ...(wanted && { wanted }) }
     },
     notices() {
       const before = slots?.goneBack()

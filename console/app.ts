@@ -17,6 +17,7 @@ import { type EnrolDesk, enrolRoutes } from './routes/enroll.ts'
 import { type EnrollmentDesk, enrollmentRoutes } from './routes/enrollments.ts'
 import { type EventDesk, eventRoutes } from './routes/events.ts'
 import { type GuardOptions, limitRate, operatorOnly, requireBearer } from './routes/guard.ts'
+import { type LostDesk, lostRoutes } from './routes/lost.ts'
 import { type ModelDesk, modelRoutes } from './routes/models.ts'
 import { type OverviewDesk, overviewRoutes } from './routes/overview.ts'
 import { type OwnerDesk, ownerRoutes, type WalletDesk, walletRoutes } from './routes/owners.ts'
@@ -47,6 +48,7 @@ export interface AppOptions {
   readonly software: SoftwareDesk
   readonly rewards: RewardDesk
   readonly reconcile: ReconcileDesk
+  readonly lost: LostDesk
   readonly payouts: PayoutDesk
   readonly enrollments: EnrollmentDesk
   readonly chain: ChainDesk
@@ -149,6 +151,7 @@ const routes = (app: OpenAPIHono<Env>, options: AppOptions) =>
     .route('/boards', boardRoutes(options.boards))
     .route('/api/rewards', rewardRoutes(options.rewards))
     .route('/api/rewards', reconcileRoutes(options.reconcile))
+    .route('/api/rewards', lostRoutes(options.lost))
     .route('/api/ledger', ledgerRoutes(options.rewards))
     .route('/api/payouts', payoutRoutes(options.payouts))
     .route('/api/enrollments', enrollmentRoutes(options.enrollments))

@@ -7,6 +7,8 @@ export type Change =
   | { readonly about: 'payout'; readonly id: string }
   /** Money moved. */
   | { readonly about: 'rewards' }
+  /** Where somebody is paid changed, or will. */
+  | { readonly about: 'wallets' }
 
 export interface Events {
   emit(change: Change): void

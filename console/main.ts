@@ -24,6 +24,7 @@ const EXPLAINED: ReadonlySet<string> = new Set([
   'RegistryError',
   'SecretError',
   'StoreError',
+  'WalletError',
 ])
 
 const common = {

@@ -1,6 +1,6 @@
 // The console's numbers for Prometheus. Each is read when it is asked for, so nothing is counted twice.
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Overview } from './routes/shapes.ts'
+import type { Overview, Rewards } from './routes/shapes.ts'
 
 export interface MetricSources {
   readonly overview: () => Promise<Overview>
@@ -12,11 +12,40 @@ export interface MetricSources {
   readonly bus: () => { readonly heard: number; readonly complaints: Readonly<Record<string, number>> }
   /** The embedded broker's numbers; none with an external one. */
   readonly broker: () => Readonly<Record<string, number>>
-  /** Treasury balance over what is owed; undefined when nothing is owed or the chain does not answer. */
-  readonly coverage: () => Promise<number | undefined>
+  readonly treasury: () => Promise<Rewards['treasury']>
 }
 
 type Values = Readonly<Record<string, number>>
+
+type Gauges = (name: string, help: string, read: () => Promise<number | undefined>) => unknown
+
+/** One scrape reads the treasury once; what is answered forgets it. */
+function treasuryGauges(gauge: Gauges, read: MetricSources['treasury']): () => void {
+  let treasury: Promise<Rewards['treasury']> | undefined
+  const covered = (): Promise<Rewards['treasury']> => {
+    treasury ??= read()
+    return treasury
+  }
+  const amount = (units: string | undefined): number | undefined => (units === undefined ? undefined : Number(units))
+  gauge(
+    'bramble_treasury_coverage',
+    'Treasury balance over liabilities; absent while nothing is owed or the chain does not answer',
+    async () => (await covered()).coverage,
+  )
+  gauge(
+    'bramble_treasury_balance_units',
+    'Base units that the treasury holds, deposit accounts included; absent while the chain does not answer',
+    async () => amount((await covered()).balance),
+  )
+  gauge(
+    'bramble_liabilities_units',
+    'Base units owed to requesters, owners and publishers, unpaid payouts included',
+    async () => amount((await covered()).liabilities),
+  )
+  return () => {
+    treasury = undefined
+  }
+}
 
 export function createMetrics(sources: MetricSources) {
   const register = new Registry()
@@ -89,7 +118,7 @@ export function createMetrics(sources: MetricSources) {
   )
   gauges('bramble_payouts', 'Payout batches (transactions) by state', 'state', sources.payouts)
   gauges('bramble_receipts', 'Receipts by state', 'state', sources.receipts)
-  gauge('bramble_treasury_coverage', 'Treasury balance over liabilities', sources.coverage)
+  const forgetTreasury = treasuryGauges(gauge, sources.treasury)
   counters(
     'bramble_bus_bad_messages_total',
     'Messages that made no sense, by what was wrong',
@@ -103,6 +132,7 @@ export function createMetrics(sources: MetricSources) {
 
   return async (): Promise<{ contentType: string; text: string }> => {
     shown = undefined
+    forgetTreasury()
     return { contentType: register.contentType, text: await register.metrics() }
   }
 }

@@ -1,7 +1,7 @@
 // Does a model compute here what its publisher says it computes? Its golden cases are run in the inference host of this machine.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Prediction } from '../broker/protocol/messages.ts'
+import type { ErrorCode, Prediction } from '../broker/protocol/messages.ts'
 import type { ModelPackage } from './catalog.ts'
 import type { GoldenCase } from './manifest.ts'
 import type { InferenceHost } from './runtime/host.ts'
@@ -9,8 +9,17 @@ import type { InputFrame } from './runtime/tasks/prepared.ts'
 
 export type Proof =
   /** `exact`: every answer was the recorded one bit for bit. */
-  | { readonly ok: true; readonly cases: number; readonly exact: boolean }
-  | { readonly ok: false; readonly reason: string }
+  { readonly ok: true; readonly cases: number; readonly exact: boolean } | Unproven
+
+/** `answer`: the model is wrong here, and will be again. `run`: no answer came, which may be the fault of the moment. */
+export interface Unproven {
+  readonly ok: false
+  readonly cause: 'answer' | 'run'
+  readonly reason: string
+}
+
+/** The process was ended, perhaps for another model's sake, or had no room for this one. */
+const OF_THE_MOMENT: ReadonlySet<ErrorCode> = new Set(['busy', 'timeout', 'crashed', 'unknown-model'])
 
 /** What float kernels of another instruction set may differ by (measured: below 2e-6), with room. */
 const OTHER_ISA_TOLERANCE = 1e-3
@@ -35,7 +44,7 @@ export async function proveGoldens(host: Prover, pkg: ModelPackage): Promise<Pro
   let exact = 0
   for (const golden of pkg.manifest.golden) {
     const compared = await compareOne(host, pkg, golden)
-    if (typeof compared === 'string') return { ok: false, reason: `${golden.frame.path}: ${compared}` }
+    if (!compared.ok) return { ...compared, reason: `${golden.frame.path}: ${compared.reason}` }
     exact += Number(compared.exact)
   }
   const cases = pkg.manifest.golden.length
@@ -46,17 +55,23 @@ async function compareOne(
   host: Prover,
   pkg: ModelPackage,
   { frame, contentType, digest, result }: GoldenCase,
-): Promise<{ exact: boolean } | string> {
+): Promise<{ readonly ok: true; readonly exact: boolean } | Unproven> {
   const data = await readFile(join(pkg.folder, frame.path)).catch(() => undefined)
-  if (data === undefined) return 'the frame cannot be read'
+  if (data === undefined) return unproven('run', 'the frame cannot be read')
   const outcome = await host.run(pkg, { contentType, data })
-  if (!outcome.ok) return `${outcome.error.code}: ${outcome.error.message}`
-  if (outcome.digest === digest) return { exact: true }
+  if (!outcome.ok) {
+    const { code, message } = outcome.error
+    return unproven(OF_THE_MOMENT.has(code) ? 'run' : 'answer', `${code}: ${message}`)
+  }
+  if (outcome.digest === digest) return { ok: true, exact: true }
   const tolerance = toleranceOf(pkg, host)
-  if (tolerance === undefined) return `the answer has digest ${outcome.digest}, recorded is ${digest}`
-  if (isClose(outcome.prediction, result, tolerance)) return { exact: false }
-  return `the answer is further than ${tolerance} from the recorded one`
+  if (tolerance === undefined)
+    return unproven('answer', `the answer has digest ${outcome.digest}, recorded is ${digest}`)
+  if (isClose(outcome.prediction, result, tolerance)) return { ok: true, exact: false }
+  return unproven('answer', `the answer is further than ${tolerance} from the recorded one`)
 }
+
+const unproven = (cause: Unproven['cause'], reason: string): Unproven => ({ ok: false, cause, reason })
 
 /** Undefined where only the same bits will do. Goldens are recorded on x64. */
 function toleranceOf({ manifest: { determinism } }: ModelPackage, host: Prover): number | undefined {

@@ -1,11 +1,11 @@
 // What `bramble-agent bench` found, for people: a table, what was chosen, and what of the models is not as one would think.
-import type { Comparison } from '../../models/compare.ts'
+import type { Comparison } from '../../broker/protocol/messages.ts'
 import type { BenchReport } from '../bench.ts'
 import type { Cores } from '../choice.ts'
 import { type Measured, named } from './measuring.ts'
 
 export function describeBench({ machine, measured, chosen, left, comparisons }: BenchReport): string {
-  const siblings = comparisons.map(({ model, ...comparison }) => `  ${model}: ${sentenceOf(comparison)}`)
+  const siblings = comparisons.map(({ model, digest: _, ...comparison }) => `  ${model}: ${sentenceOf(comparison)}`)
   return [
     `${machine.cpu} × ${machine.cpus}, ONNX Runtime ${machine.ort}`,
     '',
@@ -35,6 +35,6 @@ function sentenceOf({ quantizedMs, fp32Ms, agree, frames }: Comparison): string 
 }
 
 function verdictOf({ quantizedMs, fp32Ms, agree, frames }: Comparison): string {
-  if (agree < frames) return '  ← DIFFERENT ANSWERS: look at the quantization'
-  return quantizedMs > fp32Ms ? '  ← SLOWER: the fp32 model would serve better here' : ''
+  const different = agree < frames ? '  ← DIFFERENT ANSWERS: look at the quantization' : ''
+  return quantizedMs > fp32Ms ? `${different}  ← SLOWER: the fp32 model would serve better here` : different
 }

@@ -1,6 +1,7 @@
 // What a console asks of a board: `cmd/{name}/{id}` in, `res/{name}/{id}` out. A command is done once however often it comes,
 // and not at all once it has expired; every one is answered.
 import type { Logger } from 'pino'
+import { z } from 'zod'
 import { CommandMessage, type ReplyMessage } from '../../broker/protocol/messages.ts'
 import { createMemory } from './memory.ts'
 
@@ -11,6 +12,13 @@ export class CommandError extends Error {
     super(message)
     this.code = code
   }
+}
+
+/** Throws CommandError. */
+export function argumentsOf<T>(schema: z.ZodType<T>, args: Readonly<Record<string, unknown>>): T {
+  const parsed = schema.safeParse(args)
+  if (!parsed.success) throw new CommandError('bad-arguments', z.prettifyError(parsed.error))
+  return parsed.data
 }
 
 /** Rejects with CommandError, or with anything else: then the command has failed. */

@@ -1,7 +1,7 @@
 // The command `logs`: the last lines of this board's log, newest kept when there are more than one message carries.
 import { z } from 'zod'
 import { RING_LINES } from '../logs/ring.ts'
-import { CommandError, type Handler } from './commands.ts'
+import { argumentsOf, type Handler } from './commands.ts'
 
 /** AWS IoT Core carries 128 KiB; the envelope takes a little. */
 const PAYLOAD_CHARS = 100 * 1024
@@ -13,6 +13,8 @@ const Args = z.strictObject({
   /** This level and above. */
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('trace'),
   since: z.iso.datetime().optional(),
+  /** Older than this: the time of the first line of the answer before. */
+  before: z.iso.datetime().optional(),
 })
 
 const Line = z.looseObject({ level: z.int(), time: z.string(), msg: z.string().default('') })
@@ -32,13 +34,12 @@ function readLine(text: string): z.infer<typeof Line> | undefined {
 export const logsHandler =
   (lines: () => readonly string[]): Handler =>
   async (args) => {
-    const parsed = Args.safeParse(args)
-    if (!parsed.success) throw new CommandError('bad-arguments', z.prettifyError(parsed.error))
-    const { lines: limit, level, since } = parsed.data
+    const { lines: limit, level, since, before } = argumentsOf(Args, args)
     const from = since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(since)
+    const to = before === undefined ? Number.POSITIVE_INFINITY : Date.parse(before)
     const fitting = lines()
       .flatMap((text) => readLine(text) ?? [])
-      .filter((line) => line.level >= LEVELS[level] && Date.parse(line.time) >= from)
+      .filter(({ level: its, time }) => its >= LEVELS[level] && Date.parse(time) >= from && Date.parse(time) < to)
     const taken: z.infer<typeof Line>[] = []
     let room = PAYLOAD_CHARS
     for (const line of fitting.toReversed()) {
@@ -46,5 +47,14 @@ export const logsHandler =
       if (room < 0 || taken.length >= limit) break
       taken.unshift(line)
     }
-    return { lines: taken, leftOut: fitting.length - taken.length } satisfies LogsReply
+    const whole = wholeMoments(taken, fitting[fitting.length - taken.length - 1]?.time)
+    return { lines: whole, leftOut: fitting.length - whole.length } satisfies LogsReply
   }
+
+type Lines = LogsReply['lines']
+
+/** Without the lines that share their millisecond with `next`, the newest that was left out: who asks for what is older gets them. */
+function wholeMoments(taken: Lines, next: string | undefined): Lines {
+  const whole = taken.filter(({ time }) => time !== next)
+  return whole.length > 0 ? whole : taken
+}

@@ -1,47 +1,26 @@
 // The models: are their files what they should be, do they compute here what their publisher says, and how long does a frame take.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { CatalogError, type ModelPackage, nameOf, readCatalog, readPackage } from '../../models/catalog.ts'
+import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import { proveGoldens } from '../../models/proof.ts'
 import { createHost, HostError, type InferenceHost, type ProviderReport } from '../../models/runtime/host.ts'
+import { PROVIDERS } from '../../models/runtime/providers.ts'
 import { defaultCores } from '../choice.ts'
 import { type Config, hostSettings } from '../config.ts'
-import { packagesOf, ServingError } from '../frames/serving.ts'
-import { openRecord } from '../packages/record.ts'
+import { readOnBoard } from '../packages/on-board.ts'
 import type { Energy } from '../presence/energy.ts'
 import { type Check, fail, mebibytes, ok, skip, warn } from './check.ts'
 
 const REINSTALL = 'install the package again, or name the right folder with --models'
 
 /** The board's own folder, with what the console sent in its place. */
-export async function readModels(config: Config): Promise<{ packages: ModelPackage[]; checks: Check[] }> {
-  const packages = new Map<string, ModelPackage>()
-  const checks: Check[] = []
-  await explained(checks, 'models', async () => {
-    for (const pkg of packagesOf(await readCatalog(config.models))) packages.set(pkg.manifest.id, pkg)
-  })
-  const sent = join(config.data, 'packages')
-  for (const [id, { release }] of openRecord(join(sent, 'served.json'), () => {}).last()) {
-    await explained(checks, id, async () => {
-      const name = readdirSync(sent).find((one) => one.endsWith(`.${release}`))
-      if (name === undefined) throw new CatalogError('missing-file', `what the console sent of ${id} is gone`)
-      packages.set(id, await readPackage(join(sent, name)))
-    })
-  }
-  const all = [...packages.values()].filter(({ manifest }) => config.serve?.includes(manifest.id) ?? true)
-  if (all.length > 0) checks.push(ok('models', `${all.map(nameOf).join(', ')}: every file has its digest`))
+export async function readModels(config: Config): Promise<{ packages: readonly ModelPackage[]; checks: Check[] }> {
+  const { packages, faults } = await readOnBoard(config)
+  const checks = faults.map(({ name, message }) => fail(name, message, REINSTALL))
+  if (packages.length > 0) checks.push(ok('models', `${packages.map(nameOf).join(', ')}: every file has its digest`))
   else if (checks.length === 0) checks.push(fail('models', 'there is none', REINSTALL))
-  return { packages: all, checks }
-}
-
-async function explained(checks: Check[], name: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work()
-  } catch (error) {
-    if (!(error instanceof CatalogError || error instanceof ServingError)) throw error
-    checks.push(fail(name, error.message, REINSTALL))
-  }
+  return { packages, checks }
 }
 
 const ROOM_MIB = 120
@@ -71,8 +50,10 @@ export async function checkModels(options: Options): Promise<void> {
   const host = createHost({ log, ...hostSettings(config), intraOpThreads: config.threads ?? defaultCores().threads })
   try {
     await host.runtime()
-    for (const pkg of packages) tell(await checkModel(host, pkg, options))
-    tell(checkProvider(host.provider()))
+    const reports: ProviderReport[] = []
+    const loaded = (): void => void reports.push(host.provider())
+    for (const pkg of packages) tell(await checkModel(host, pkg, { ...options, loaded }))
+    for (const check of checkProvider(reports)) tell(check)
   } catch (error) {
     if (!(error instanceof HostError)) throw error
     tell(fail('inference', error.message, 'a 64-bit system on a supported CPU is needed: uname -m, cat /proc/cpuinfo'))
@@ -81,10 +62,15 @@ export async function checkModels(options: Options): Promise<void> {
   }
 }
 
-async function checkModel(host: InferenceHost, pkg: ModelPackage, options: Options): Promise<Check> {
+async function checkModel(
+  host: InferenceHost,
+  pkg: ModelPackage,
+  options: Options & { readonly loaded: () => void },
+): Promise<Check> {
   const name = pkg.manifest.id
   try {
     await host.load(pkg)
+    options.loaded()
     const proof = await proveGoldens(host, pkg)
     if (!proof.ok)
       return fail(
@@ -127,13 +113,24 @@ async function tryFrame(
   return `${(middle?.ms ?? 0).toFixed(1)} ms a frame${cost}`
 }
 
-function checkProvider({ wanted, used, reason }: ProviderReport): Check {
+const rank = ({ used }: ProviderReport): number => PROVIDERS.indexOf(used)
+
+/** One report for each model that loaded; the model that came off worst is what the owner must hear of. */
+function checkProvider(reports: readonly ProviderReport[]): Check[] {
   const name = 'provider'
+  const [worst] = reports.toSorted((a, b) => rank(b) - rank(a))
+  if (worst === undefined) return []
+  const { wanted, used, reason } = worst
   const [first] = wanted
-  if (first === undefined || first === used) return ok(name, `models run on ${used}`)
-  return warn(
-    name,
-    `${first} was wanted, but models run on ${used}${reason ? `: ${reason}` : ''}`,
-    'build ONNX Runtime with it for this board (firmware-scripts), or ask for cpu (--providers cpu)',
-  )
+  const isAsWanted = first === undefined ? reason === undefined : first === used
+  if (isAsWanted) return [ok(name, `models run on ${used}`)]
+  const count = reports.filter((one) => one.used === used).length
+  const run = `${count === reports.length ? 'models' : `${count} of ${reports.length} models`} run on ${used}`
+  return [
+    warn(
+      name,
+      `${first === undefined ? run : `${first} was wanted, but ${run}`}${reason ? `: ${reason}` : ''}`,
+      'build ONNX Runtime with it for this board (firmware-scripts), or ask for cpu (--providers cpu)',
+    ),
+  ]
 }

@@ -49,8 +49,8 @@ interface Options {
   readonly newId: () => string
   readonly tally: Pick<Tally, 'answered' | 'refused'>
   readonly add: (answer: Answer) => void
-  /** Names the process and runtime in receipts; undefined without a console, and then no receipt is made. */
-  readonly origin: () => number | undefined
+  /** Names the process and what ran in receipts; undefined without a console, and then no receipt is made. */
+  readonly origin: (provider: string | undefined) => number | undefined
   /** Joules for so much CPU time of the inference process, where something is known of it. */
   readonly energy?: ((cpuMs: number) => Energy | undefined) | undefined
 }
@@ -59,6 +59,8 @@ export interface Energy {
   readonly j: number
   readonly from: 'measured' | 'estimated'
 }
+
+type Ran = Extract<RunOutcome, { ok: true }>
 
 const NOT_RUN = { decode: 0, infer: 0 }
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
@@ -93,10 +95,9 @@ export function createAnswers({ device, now, newId, tally, add, origin, energy }
     to: Address,
     pkg: ModelPackage,
     input: () => string,
-    output: string,
-    ms: number,
+    { digest: output, ms, provider }: Ran,
   ): Pick<Answer, 'receipt'> {
-    const from = to.task === undefined ? undefined : origin()
+    const from = to.task === undefined ? undefined : origin(provider)
     if (to.task === undefined || from === undefined) return {}
     const item = {
       task: to.task,
@@ -104,7 +105,7 @@ export function createAnswers({ device, now, newId, tally, add, origin, energy }
       input: input(),
       output,
       at: Math.round(now()),
-      ms: tenths(ms),
+      ms: tenths(ms.infer),
     }
     return { receipt: { item, origin: from } }
   }
@@ -125,7 +126,7 @@ export function createAnswers({ device, now, newId, tally, add, origin, energy }
       if (!outcome.ok) return refused(to, outcome.error, timing, pkg)
       const { digest, prediction: result, cpuMs } = outcome
       tally.answered()
-      const receipt = receiptOf(to, pkg, input, digest, outcome.ms.infer)
+      const receipt = receiptOf(to, pkg, input, outcome)
       const joules = cpuMs === undefined ? undefined : energy?.(cpuMs)
       const body = { ...head(to, pkg, timing), ...(joules && { energy: joules }), digest, result }
       give(to, 'task', body, { remember: true, ...receipt })

@@ -1,10 +1,11 @@
 // How a frame's time on this board ends: each is counted out once, and every task gets its answer.
-import type { ResultError } from '../../broker/protocol/messages.ts'
+import type { DropReason, ResultError } from '../../broker/protocol/messages.ts'
 import type { RunOutcome } from '../../models/runtime/host.ts'
 import type { Clock } from '../clock.ts'
 import type { Answers } from './answers.ts'
-import { inputOf, STRIKES } from './suspects.ts'
-import type { DropReason, Tally } from './tally.ts'
+import { STRIKES } from './strikes.ts'
+import { inputOf } from './suspects.ts'
+import type { Tally } from './tally.ts'
 import type { Job } from './work.ts'
 
 export interface Endings {
@@ -61,14 +62,19 @@ export function createEndings({ answers, tally, clock, left, aheadMs, waiting, s
     answers.refused(job.to, error, waitedMs(job), job.pkg)
   }
 
-  return {
-    unrun(job, reason) {
-      if (job.kind === 'task') return refuse(job, errorOf(job, reason))
+  function unrun(job: Job, reason: DropReason): void {
+    if (job.kind === 'task') refuse(job, errorOf(job, reason))
+    else {
       left(job)
       tally.dropped(reason)
-    },
+    }
+  }
+
+  return {
+    unrun,
     poisonous: (job, how) => refuse(job, poison(how)),
     ran(job, outcome, queuedMs, again = false) {
+      if (!outcome.ok && outcome.error.code === 'expired') return unrun(job, 'late')
       left(job)
       const told = again && !outcome.ok ? { ...outcome, error: poison(outcome.error.message) } : outcome
       answers.ran(job.to, job.pkg, () => inputOf(job), told, queuedMs)

@@ -2,7 +2,7 @@
 // sender, and answered with an error on the topic where its sender listens.
 import type { Logger } from 'pino'
 import type { MessageMeta } from '../../broker/link/terms.ts'
-import { AckMessage, type ResultError } from '../../broker/protocol/messages.ts'
+import { AckMessage, type DropReason, type ResultError } from '../../broker/protocol/messages.ts'
 import { parseTopic, type Topic } from '../../broker/protocol/topics.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
 import type { Clock } from '../clock.ts'
@@ -32,14 +32,22 @@ interface Options {
   readonly tally: Pick<Tally, 'arrived' | 'dropped'>
   readonly buffer: Pick<Buffer, 'answered' | 'full'>
   readonly commits: Pick<Commits, 'holds' | 'failing'>
-  readonly outbox: Pick<Outbox, 'again' | 'acknowledged'>
+  readonly outbox: Pick<Outbox, 'again' | 'acknowledged' | 'isUp'>
   readonly clock: Pick<Clock, 'now' | 'elapsed'>
+  /** This board's clock minus that of whoever writes deadlines; undefined while that is not known. */
+  readonly skewMs: () => number | undefined
   readonly log: Logger
 }
 
 type FrameTopic = Extract<Topic, { kind: 'device-in' }>
 
 const RETRY_LATER_MS = 10_000
+
+/** It would come again at every connection. */
+const OLD: ResultError = {
+  code: 'expired',
+  message: 'it came as a retained message, and nobody can tell how old it is: publish tasks without the retain flag',
+}
 
 export function createIntake(options: Options): Intake {
   const { root, chain, models, work, answers, tally, buffer, commits, outbox, clock } = options
@@ -55,7 +63,16 @@ export function createIntake(options: Options): Intake {
     return underWay || row !== undefined
   }
 
-  /** Why nothing at all is taken in now. */
+  /** Why a stream's frame is not taken in now. Its answer needs no disk while it can be sent. */
+  function droppedBecause(retain: boolean): DropReason | undefined {
+    if (retain) return 'retained'
+    if (stopped) return 'stopping'
+    if (outbox.isUp()) return undefined
+    if (commits.failing()) return 'disk-failing'
+    return buffer.full() ? 'outbox-full' : undefined
+  }
+
+  /** Why no task is taken in now. */
   function closedBecause(): string | undefined {
     if (stopped) return 'this board is shutting down'
     if (commits.failing()) return "this board's disk does not take results at the moment"
@@ -71,17 +88,18 @@ export function createIntake(options: Options): Intake {
   ): void {
     const { model, task } = topic
     tally.arrived()
-    if (retain) return void tally.dropped('retained')
+    const dropped = task === undefined ? droppedBecause(retain) : undefined
+    if (dropped !== undefined) return void tally.dropped(dropped)
     if (task !== undefined && isRepeat(model, task, meta)) return
-    const closed = closedBecause()
+    const closed = task === undefined ? undefined : closedBecause()
     const pkg = models.find(model)
     const to = addressOf({ ...topic, meta })
-    if (closed !== undefined && task === undefined) tally.dropped(stopped ? 'stopping' : 'outbox-full')
+    if (retain) refuse(to, text, OLD, pkg)
     else if (closed !== undefined)
       answers.refused(to, { code: 'busy', message: closed, retryAfterMs: RETRY_LATER_MS }, 0, pkg)
     else if (!pkg) refuse(to, text, unserved(models, model))
     else {
-      const job = readJob({ ...topic, payload, pkg, meta }, options.payloadBytes, clock)
+      const job = readJob({ ...topic, payload, pkg, meta }, options.payloadBytes, clock, options.skewMs())
       if ('error' in job) refuse(job.to, text, job.error, pkg)
       else work.offer(job)
     }

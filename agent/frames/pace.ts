@@ -6,9 +6,9 @@ import type { Estimates } from './queue.ts'
 export interface Ended {
   readonly startedAt: number
   readonly now: number
-  /** Absent for a run that never came back. */
+  /** Absent for a run that never came back, or never began. */
   readonly ms: RunTimes | undefined
-  /** A run that killed its process says nothing about the next. */
+  /** It began, and its process died or was killed. */
   readonly killed: boolean
 }
 
@@ -55,8 +55,9 @@ export function createPace(elapsed: () => number): Pace {
       // Runs overlap, so how long the host worked on this one is the time since the last one ended, or its own.
       const span = Math.max(0, now - Math.max(startedAt, lastEndAt))
       lastEndAt = now
-      const costMs = ms ? ms.decode + ms.infer : span
-      if (killed) return costMs
+      // What says nothing about the next run is not learnt from.
+      if (!ms) return killed ? span : 0
+      const costMs = ms.decode + ms.infer
       measure(model, costMs, now - startedAt, now)
       workMs += WEIGHT * (costMs - workMs)
       spanMs += WEIGHT * (span - spanMs)

@@ -1,6 +1,12 @@
 // Reads one frame message as a job for the queue, or says why it cannot be one.
 import type { MessageMeta } from '../../broker/link/terms.ts'
-import { CONTENT_TYPES, type ContentType, type ParsedFrame, parseFrame } from '../../broker/protocol/envelope.ts'
+import {
+  CONTENT_TYPES,
+  type ContentType,
+  type Frame,
+  type ParsedFrame,
+  parseFrame,
+} from '../../broker/protocol/envelope.ts'
 import type { ResultError } from '../../broker/protocol/messages.ts'
 import { isTopicLevel } from '../../broker/protocol/topics.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
@@ -29,11 +35,15 @@ export const addressOf = ({ model, task, meta }: Pick<Message, 'model' | 'task' 
   ...(meta?.correlationData !== undefined && { correlationData: meta.correlationData }),
 })
 
-/** Never throws on foreign bytes. */
+/**
+ * Never throws on foreign bytes. `skewMs` is how far this board's clock is ahead of the one by which deadlines in envelopes are
+ * written; undefined while that is not known.
+ */
 export function readJob(
   message: Message,
   payloadBytes: number,
   { now, elapsed }: Pick<Clock, 'now' | 'elapsed'>,
+  skewMs: number | undefined,
 ): Job | Unreadable {
   const { model, task, payload, pkg, meta } = message
   const bytes = payload.byteLength
@@ -44,8 +54,7 @@ export function readJob(
   if (!parsed.ok) return { to, error: { code: codeOf(payload), message: parsed.message } }
   const { id, source, contentType, data } = parsed.frame
   const named = { ...to, ...(id !== undefined && { id }) }
-  const leftMs =
-    Math.min(parsed.frame.deadline ?? Number.POSITIVE_INFINITY, meta?.expiresAt ?? Number.POSITIVE_INFINITY) - now()
+  const leftMs = Math.min(leftOf(parsed.frame, now(), skewMs), (meta?.expiresAt ?? Number.POSITIVE_INFINITY) - now())
   if (leftMs <= 0)
     return { to: named, error: { code: 'expired', message: `the deadline was ${-leftMs} ms before it arrived` } }
   const arrivedAt = elapsed()
@@ -61,6 +70,12 @@ export function readJob(
     pkg,
     frame: { contentType, data },
   }
+}
+
+/** A deadline that seems to be over may be so by a wrong clock: while that may be, the frame is run. */
+function leftOf({ deadline }: Pick<Frame, 'deadline'>, now: number, skewMs: number | undefined): number {
+  const leftMs = (deadline ?? Number.POSITIVE_INFINITY) - now + (skewMs ?? 0)
+  return leftMs <= 0 && skewMs === undefined ? Number.POSITIVE_INFINITY : leftMs
 }
 
 /** MQTT 3.1.1 does not say who published: then all who name no source are one, per model. */

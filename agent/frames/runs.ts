@@ -4,17 +4,20 @@ import type { Clock } from '../clock.ts'
 import type { Gate } from './gate.ts'
 import type { Pace } from './pace.ts'
 import type { Queue } from './queue.ts'
-import { STRIKES, type Suspects } from './suspects.ts'
+import { STRIKES } from './strikes.ts'
+import type { Suspects } from './suspects.ts'
 import type { Job } from './work.ts'
 
 export interface Runs {
   begin(job: Job): Begun
   /** Returns all the time it was on this board without being decoded or run, in milliseconds. */
   end(job: Job, begun: Begun, outcome: RunOutcome): number
-  /** What is to be done with it: `again` where the run killed the process and a second one may not. */
-  judge(job: Job, outcome: RunOutcome): 'answer' | 'again' | 'poison'
+  /** What is to be done with it: `again` where its process died and a second run may go well. `alone`: nothing ran beside it. */
+  judge(job: Job, outcome: RunOutcome, alone: boolean): 'answer' | 'again' | 'poison'
   /** Nothing is tried again from now on. */
   last(): void
+  /** Runs that ended, well or not, since the start. */
+  ended(): number
 }
 
 interface Begun {
@@ -31,6 +34,7 @@ interface Options {
 
 export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate): Runs {
   let leaving = false
+  let ended = 0
   return {
     begin(job) {
       gate.began(job)
@@ -38,20 +42,26 @@ export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate
     },
     end(job, { startedAt, expectedMs }, outcome) {
       const { ms } = outcome
+      // One that expired on its way into a process says nothing of whether the process works.
+      if (outcome.ok || outcome.error.code !== 'expired') ended += 1
       gate.ended(job, ms)
       const now = clock.elapsed()
       const killed = !outcome.ok && outcome.killed === true
       queue.charge(job.source, pace.ended(job.model, { startedAt, now, ms, killed }) - expectedMs)
       return Math.max(0, (ms ? now - ms.decode - ms.infer : startedAt) - job.arrivedAt)
     },
-    judge(job, outcome) {
-      if (outcome.ok && job.retried) suspects.cleared(job)
+    judge(job, outcome, alone) {
+      if (outcome.ok) suspects.cleared(job)
       if (outcome.ok || outcome.killed !== true) return 'answer'
-      if (suspects.struck(job, outcome.error.message) >= STRIKES) return 'poison'
+      if (suspects.struck(job, outcome.error.message, alone) >= STRIKES) return 'poison'
       const hasTime = job.deadline === undefined || job.deadline > clock.elapsed()
       // A live frame is not worth a second process: the next one is on its way.
-      return job.kind === 'task' && !job.retried && !leaving && hasTime ? 'again' : 'answer'
+      if (job.kind === 'frame' || job.retried || leaving || !hasTime) return 'answer'
+      // A second run is paid for like the first.
+      queue.charge(job.source, pace.cost(job.model))
+      return 'again'
     },
+    ended: () => ended,
     last() {
       leaving = true
     },

@@ -29,6 +29,8 @@ export interface Serving {
   /** Out of the host's memory, unless it is served, perhaps again. */
   release(pkg: ModelPackage): Promise<void>
   failed(id: string, reason: string): void
+  /** What was in the way of every model is gone: none counts as failed any more. */
+  cleared(): void
 }
 
 interface Options {
@@ -114,5 +116,6 @@ export function createServing({ host, log }: Options): Serving {
       await host.unload(name)
     },
     failed,
+    cleared: () => faults.clear(),
   }
 }

@@ -1,17 +1,24 @@
-// Inputs that killed the inference process. One kill may be chance (the system was out of memory, somebody stopped the
-// process), so there is a second try; after the second kill the input is poison for this version of the model, also after a
-// restart. A try that ends well clears it.
+// Inputs over which the inference process died. One death may be chance (the system was out of memory, somebody stopped the
+// process) or the fault of a frame beside it, so the second try is made alone; after a second death the input is poison for this
+// version of the model, also after a restart. A run that ends well clears it, and so does the board's owner.
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
-import { POISON_ROWS, type PoisonRow, type PoisonTable } from '../outbox/poison.ts'
+import type { PoisonRow, PoisonTable } from '../outbox/poison.ts'
+import { createStrikes, isPoison, STRIKES } from './strikes.ts'
 
 export interface Suspects {
-  /** How it killed the process, when it must not run again. Nothing is hashed for a model that no input has killed twice. */
+  /** How it killed the process, when it must not run again. */
   poisonedBy(job: Accused): string | undefined
-  /** It killed the process once more: how often now. */
-  struck(job: Accused, reason: string): number
-  /** It ran well after all. */
+  /** A process died over it: it must run alone. Nothing is hashed for a model over which none did. */
+  isSuspected(job: Accused): boolean
+  /** A process died over it, perhaps for the second time (which counts only if nothing ran beside it): how often now. */
+  struck(job: Accused, reason: string, alone: boolean): number
+  /** It ran well. */
   cleared(job: Accused): void
+  /** Known poisonous inputs, oldest first. */
+  list(): readonly PoisonRow[]
+  /** This input (a sha256), or every one, may be run again. Answers how many were poisonous. */
+  pardon(input: string | undefined): number
   /** Known poisonous inputs. */
   count(): number
 }
@@ -23,10 +30,6 @@ export interface Accused {
   inputSha256?: string
 }
 
-export const STRIKES = 2
-/** Two chances this far apart are two chances, not one cause. */
-const STRIKE_LASTS_MS = 24 * 3_600_000
-
 export function inputOf(job: Pick<Accused, 'frame' | 'inputSha256'>): string {
   job.inputSha256 ??= createHash('sha256').update(job.frame.data).digest('hex')
   return job.inputSha256
@@ -36,56 +39,51 @@ interface Options {
   readonly table: PoisonTable
   readonly now: () => number
   readonly log: Logger
+  /** The known poisonous inputs, at the start and whenever one comes or goes. */
+  readonly told?: ((poisonous: readonly PoisonRow[]) => void) | undefined
 }
 
-export function createSuspects({ table, now, log }: Options): Suspects {
-  // Oldest first, as the table gives them and as they are noted.
-  const rows = new Map<string, PoisonRow>()
-  /** Poisonous inputs by model. */
-  const counts = new Map<string, number>()
+export function createSuspects({ table, now, log, told = () => {} }: Options): Suspects {
+  const strikes = createStrikes(table, now)
+  const find = (job: Accused): PoisonRow | undefined => strikes.find(job.pkg.sha256, () => inputOf(job))
+  const tell = (): void => told(strikes.poisonous())
 
-  const keyOf = (job: Accused): string => `${job.pkg.sha256}/${inputOf(job)}`
-
-  function drop(key: string): PoisonRow | undefined {
-    const row = rows.get(key)
-    if (row && row.strikes >= STRIKES) counts.set(row.model, (counts.get(row.model) ?? 1) - 1)
-    rows.delete(key)
-    return row
+  function forget(rows: readonly PoisonRow[]): void {
+    for (const row of rows) strikes.forget(row)
+    if (rows.some(isPoison)) tell()
   }
 
   function note(row: PoisonRow): void {
-    const key = `${row.model}/${row.input}`
-    drop(key)
-    rows.set(key, row)
-    if (row.strikes >= STRIKES) counts.set(row.model, (counts.get(row.model) ?? 0) + 1)
-    const [oldest] = rows.keys()
-    if (rows.size > POISON_ROWS && oldest !== undefined) drop(oldest)
+    const { model, input, reason } = row
+    if (!strikes.note(row)) log.warn({ input }, 'the disk does not take the hash of an input that killed a process')
+    if (row.strikes !== STRIKES) return
+    log.error({ model, input, reason }, 'an input killed its process twice: it is run no more')
+    tell()
   }
 
-  for (const row of table.all()) note(row)
-
+  tell()
   return {
     poisonedBy(job) {
-      if ((counts.get(job.pkg.sha256) ?? 0) === 0) return undefined
-      const row = rows.get(keyOf(job))
-      return row && row.strikes >= STRIKES ? row.reason : undefined
+      const row = find(job)
+      return row && isPoison(row) ? row.reason : undefined
     },
-    struck(job, reason) {
-      const at = now()
-      const before = rows.get(keyOf(job))
-      const lasts = before !== undefined && Math.abs(at - before.at) < STRIKE_LASTS_MS
-      const row = { model: job.pkg.sha256, input: inputOf(job), reason, at, strikes: lasts ? before.strikes + 1 : 1 }
-      note(row)
-      const { model, input, strikes } = row
-      if (!table.put(row)) log.warn({ input }, 'the disk does not take the hash of an input that killed a process')
-      if (strikes === STRIKES)
-        log.error({ model, input, reason }, 'an input killed its process twice: it is run no more')
-      return strikes
+    isSuspected: (job) => find(job) !== undefined,
+    struck(job, reason, alone) {
+      const before = find(job)?.strikes ?? 0
+      const count = alone ? before + 1 : Math.max(1, before)
+      note({ model: job.pkg.sha256, input: inputOf(job), reason, at: now(), strikes: count })
+      return count
     },
     cleared(job) {
-      const row = drop(keyOf(job))
-      if (row) table.forget(row)
+      const row = find(job)
+      if (row) forget([row])
     },
-    count: () => counts.values().reduce((sum, count) => sum + count, 0),
+    list: strikes.poisonous,
+    pardon(input) {
+      const rows = strikes.poisonous().filter((row) => input === undefined || row.input === input)
+      forget(rows)
+      return rows.length
+    },
+    count: () => strikes.poisonous().length,
   }
 }

@@ -1,22 +1,5 @@
 // Every frame that came in is counted out again exactly once: answered, refused (an error answer) or dropped (none).
-import type { ErrorCode } from '../../broker/protocol/messages.ts'
-
-export type DropReason =
-  /** A newer frame of the same source came while it waited. */
-  | 'newer-frame'
-  /** A stream frame met a queue full of tasks. */
-  | 'queue-full'
-  /** A stream frame waited past its deadline. */
-  | 'late'
-  /** The task is being worked on, or was answered and its answer is sent again. */
-  | 'duplicate'
-  /** A retained message: old by definition, and it would come again at every connection. */
-  | 'retained'
-  /** The board is too hot to work: a live frame cannot wait until it has cooled down. */
-  | 'too-hot'
-  /** The outbox holds as much as it may. */
-  | 'outbox-full'
-  | 'stopping'
+import type { DropReason, ErrorCode } from '../../broker/protocol/messages.ts'
 
 export interface Counts {
   readonly in: number

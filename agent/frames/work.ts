@@ -1,5 +1,5 @@
-// Takes frames from the queue and keeps the inference host filled: runs under way and the next ones decoding. A task whose
-// run killed its process is tried once more by itself; an input that did so twice is refused from then on (suspects.ts).
+// Takes frames from the queue and keeps the inference host filled: runs under way and the next ones decoding. A task over which
+// a process died is tried once more, alone; an input that killed twice is refused from then on (suspects.ts).
 import type { ContentType } from '../../broker/protocol/envelope.ts'
 import type { ModelPackage } from '../../models/catalog.ts'
 import type { InferenceHost } from '../../models/runtime/host.ts'
@@ -11,6 +11,7 @@ import { createHeld } from './held.ts'
 import type { Pace } from './pace.ts'
 import type { Queue, Waiting } from './queue.ts'
 import { createRuns } from './runs.ts'
+import { createStock } from './stock.ts'
 import type { Suspects } from './suspects.ts'
 import type { Tally } from './tally.ts'
 
@@ -35,6 +36,8 @@ export interface Work {
   /** Frames waiting or running. */
   load(): number
   running(): number
+  /** Runs that ended, well or not, since the start. */
+  ended(): number
   /** Resolves when nothing waits and nothing runs. */
   idle(): Promise<void>
   /** Resolves when no frame taken for this package waits or runs any more. */
@@ -69,6 +72,7 @@ export function createWork(options: WorkOptions): Work {
   const tasks = new Set<string>()
   const held = createHeld<ModelPackage>()
   const gate = createGate(options)
+  const stock = createStock(queue, gate)
   const runs = createRuns(options, gate)
   const look = createLook(clock, pump)
   const waiting: (() => void)[] = []
@@ -82,41 +86,43 @@ export function createWork(options: WorkOptions): Work {
     },
     aheadMs: ({ source, model }) =>
       pace.wallMs(queue.aheadMs(source) + gate.running() * pace.cost(model)) +
-      options.slow() * Math.max(1, queue.size()),
-    waiting: queue.size,
+      options.slow() * Math.max(1, stock.size()),
+    waiting: stock.size,
   })
 
-  const next = (): Job | undefined => (started && gate.isOpen() ? queue.take(clock.elapsed(), gate.fits) : undefined)
+  const next = (): Job | undefined => (started ? stock.next(clock.elapsed()) : undefined)
 
   function feed(): void {
-    for (const job of queue.expire(clock.elapsed())) endings.unrun(job, 'late')
-    if (gate.isShut()) for (const job of queue.dropFrames()) endings.unrun(job, 'too-hot')
+    for (const job of stock.expire(clock.elapsed())) endings.unrun(job, 'late')
+    if (gate.isShut()) for (const job of stock.dropFrames()) endings.unrun(job, 'too-hot')
     for (let job = next(); job !== undefined; job = next()) {
       const how = suspects.poisonedBy(job)
-      if (how === undefined) void run(job)
-      else {
+      if (how !== undefined) {
+        stock.ended(job)
         queue.charge(job.source, -pace.cost(job.model))
         endings.poisonous(job, how)
-      }
+      } else if (stock.isAlone(job) || !suspects.isSuspected(job)) void run(job)
+      else stock.setAside(job)
     }
-    if (queue.size() > 0) look(Math.min(LOOK_MS, gate.waitMs()))
+    if (stock.size() > 0) look(Math.min(LOOK_MS, gate.waitMs()))
   }
 
   function pump(): void {
     feed()
-    if (queue.size() > 0 || gate.running() > 0) return
+    if (stock.size() > 0 || gate.running() > 0) return
     for (const resolve of waiting.splice(0)) resolve()
   }
 
   async function run(job: Job): Promise<void> {
     const begun = runs.begin(job)
-    const outcome = await options.host.run(job.pkg, job.frame)
+    const outcome = await options.host.run(job.pkg, job.frame, job.deadline)
     const queuedMs = runs.end(job, begun, outcome)
+    const verdict = runs.judge(job, outcome, stock.isAlone(job))
+    stock.ended(job)
+    if (verdict === 'again') stock.setAside({ ...job, retried: true })
     // The host is fed before the answer is written: while this process waits for the disk, the next run goes on.
     feed()
-    const verdict = runs.judge(job, outcome)
-    const queued = verdict === 'again' && put({ ...job, retried: true })
-    if (!queued) endings.ran(job, outcome, queuedMs, verdict === 'poison')
+    if (verdict !== 'again') endings.ran(job, outcome, queuedMs, verdict === 'poison')
     pump()
   }
 
@@ -143,14 +149,15 @@ export function createWork(options: WorkOptions): Work {
       pump()
     },
     has: (model, task) => tasks.has(keyOf(model, task)),
-    load: () => queue.size() + gate.running(),
+    load: () => stock.size() + gate.running(),
     running: gate.running,
+    ended: runs.ended,
     idle: () =>
-      gate.running() === 0 && queue.size() === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
+      gate.running() === 0 && stock.size() === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
     finished: held.none,
     giveUp() {
       runs.last()
-      for (const job of queue.clear()) endings.unrun(job, 'stopping')
+      for (const job of stock.clear()) endings.unrun(job, 'stopping')
     },
   }
 }

@@ -2,7 +2,7 @@
 // challenge. Plain HTTP(S), so that it works with any broker.
 import { z } from 'zod'
 import { BoardCredential, type StoredCredential } from './credential.ts'
-import { askHttp, type HttpAnswer, reasonOf } from './http.ts'
+import { askHttp, type HttpAnswer, type HttpQuestion, reasonOf } from './http.ts'
 import type { Identity } from './identity.ts'
 
 export class EnrolError extends Error {
@@ -18,7 +18,8 @@ export class EnrolError extends Error {
 export interface Console {
   /** Spends the token: this board belongs to the token's owner from now on. `name`: what it is to be called. */
   enrol(token: string, name?: string): Promise<StoredCredential>
-  renew(old: StoredCredential): Promise<StoredCredential>
+  /** Ends at once, as `unreachable`, when aborted. */
+  renew(old: StoredCredential, signal?: AbortSignal): Promise<StoredCredential>
 }
 
 const Challenge = z.object({ challenge: z.string().min(1).max(512) })
@@ -35,8 +36,8 @@ interface Options {
 export function createConsole({ url, identity, now }: Options): Console {
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
     throw new EnrolError('bad-url', `${url} is no address of a console: it looks like http://host:8080`)
-  async function ask<T>(path: string, schema: z.ZodType<T>, body?: unknown): Promise<T> {
-    const { status, json } = await send(new URL(path, url), body)
+  async function ask<T>(path: string, schema: z.ZodType<T>, question: HttpQuestion = {}): Promise<T> {
+    const { status, json } = await send(new URL(path, url), question)
     if (status < 200 || status > 299) throw refusalOf(url, status, json)
     const parsed = schema.safeParse(json)
     if (parsed.success) return parsed.data
@@ -47,9 +48,9 @@ export function createConsole({ url, identity, now }: Options): Console {
     )
   }
 
-  async function send(target: URL, body: unknown): Promise<HttpAnswer> {
+  async function send(target: URL, question: HttpQuestion): Promise<HttpAnswer> {
     try {
-      return await askHttp(target, { body })
+      return await askHttp(target, question)
     } catch (error) {
       throw new EnrolError(
         'unreachable',
@@ -71,12 +72,14 @@ export function createConsole({ url, identity, now }: Options): Console {
   return {
     async enrol(token, name) {
       const proof = identity.prove(`bramble-enroll:${token}`)
-      return stored(await ask('/enroll', BoardCredential, { token, publicKey: identity.publicKey, proof, name }))
+      const body = { token, publicKey: identity.publicKey, proof, name }
+      return stored(await ask('/enroll', BoardCredential, { body }))
     },
-    async renew({ device }) {
-      const { challenge } = await ask('/enroll/challenge', Challenge)
+    async renew({ device }, signal) {
+      const until = signal ? { signal } : {}
+      const { challenge } = await ask('/enroll/challenge', Challenge, until)
       const proof = identity.prove(`bramble-renew:${device}:${challenge}`)
-      return stored(await ask('/enroll/renew', BoardCredential, { device, challenge, proof }))
+      return stored(await ask('/enroll/renew', BoardCredential, { body: { device, challenge, proof }, ...until }))
     },
   }
 }

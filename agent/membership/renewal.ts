@@ -22,7 +22,7 @@ const DOUBT_MS = 60_000
 
 interface Options {
   readonly credential: StoredCredential
-  readonly renew: (old: StoredCredential) => Promise<StoredCredential>
+  readonly renew: (old: StoredCredential, signal?: AbortSignal) => Promise<StoredCredential>
   readonly save: (credential: StoredCredential) => void
   readonly now: () => number
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
@@ -38,10 +38,10 @@ export function createRenewal({ credential, renew, save, now, sleep, log }: Opti
   const isExpired = (): boolean => now() >= Date.parse(current.expiresAt)
   const isDue = (): boolean => doubted || now() >= renewalAt(current)
 
-  async function check(): Promise<boolean> {
+  async function check(signal?: AbortSignal): Promise<boolean> {
     if (!isDue()) return true
     try {
-      current = await renew(current)
+      current = await renew(current, signal)
       save(current)
       doubted = false
       failures = 0
@@ -49,6 +49,7 @@ export function createRenewal({ credential, renew, save, now, sleep, log }: Opti
       return true
     } catch (error) {
       if (!(error instanceof EnrolError)) throw error
+      if (signal?.aborted) return !isExpired()
       failures += 1
       if (failures === 1)
         log.warn({ reason: error.message, expiresAt: current.expiresAt }, 'the credential was not renewed')
@@ -64,7 +65,7 @@ export function createRenewal({ credential, renew, save, now, sleep, log }: Opti
 
   return {
     current: () => current,
-    check,
+    check: () => check(),
     doubt() {
       if (Math.abs(now() - Date.parse(current.obtainedAt)) < DOUBT_MS) return
       doubted = true
@@ -76,7 +77,7 @@ export function createRenewal({ credential, renew, save, now, sleep, log }: Opti
         wake = () => nap.abort()
         await sleep(delayMs(), AbortSignal.any([signal, nap.signal]))
         if (signal.aborted) return
-        await check().catch((error: unknown) => log.error({ err: error }, 'this board must be enrolled again'))
+        await check(signal).catch((error: unknown) => log.error({ err: error }, 'this board must be enrolled again'))
       }
     },
   }

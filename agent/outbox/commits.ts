@@ -42,6 +42,8 @@ export interface Commits {
   settle(seq: number): void
   /** The console holds every batch up to here. */
   acknowledge(upTo: number): void
+  /** Receipts that were in batches are in none any more: they are signed anew. */
+  unsigned(): void
   /** Writes what is pending now, then signs all of it. False when the disk refused it. */
   flush(): boolean
   /** True for a task whose answer is made but not on disk yet. */
@@ -136,22 +138,18 @@ export function createCommits({
     else if (answers.length > 0) alarm.within(until(lastAt, gapMs()))
     else if (uncutSince !== undefined) alarm.within(until(uncutSince, delays.cutAloneMs))
     else if (pubacked.length > 0 || upTo !== undefined) alarm.within(delays.settleMs)
-    else stopRest = clock.after(delays.restMs, rest)
+    else stopRest = clock.after(delays.restMs, () => rest(buffer, log))
   }
 
-  function rest(): void {
-    try {
-      buffer.rest()
-    } catch (error) {
-      if (!mayPass(error)) throw error
-      log.warn({ err: error }, 'the outbox could not be tidied up')
-    }
+  function unsigned(): void {
+    if (buffer.uncut() > 0) uncutSince = Number.NEGATIVE_INFINITY
+    schedule()
   }
 
   // What an earlier process left unsigned is signed at once.
-  if (buffer.uncut() > 0) uncutSince = Number.NEGATIVE_INFINITY
-  schedule()
+  unsigned()
   return {
+    unsigned,
     add(answer) {
       answers.push(answer)
       schedule()
@@ -172,6 +170,15 @@ export function createCommits({
       alarm.cancel()
       stopRest?.()
     },
+  }
+}
+
+function rest(buffer: Pick<Buffer, 'rest'>, log: Logger): void {
+  try {
+    buffer.rest()
+  } catch (error) {
+    if (!mayPass(error)) throw error
+    log.warn({ err: error }, 'the outbox could not be tidied up')
   }
 }
 

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import { createBell } from './bell.ts'
 import type { Holds } from './holds.ts'
 import { needsNetwork, plan, type Step, type Target } from './plan.ts'
-import { type Activity, statesOf } from './progress.ts'
+import { type Activity, folderStatesOf, statesOf } from './progress.ts'
 import type { Proving } from './proving.ts'
 import { createStepping } from './stepping.ts'
 import type { Executors } from './steps.ts'
@@ -53,8 +53,11 @@ export function createConverging(options: Options): Converging {
     if (seen) news(seen.served, states())
   }
 
-  const states = (): readonly PackageState[] =>
-    seen ? statesOf(seen, target(), holds.reason, stepping.activity()) : []
+  function states(): readonly PackageState[] {
+    if (!seen) return []
+    const ofConsole = statesOf(seen, target(), holds.reason, stepping.activity())
+    return [...ofConsole, ...folderStatesOf(seen, target(), holds.reason, options.folder)]
+  }
 
   const stepping = createStepping({ ...options, changed: tell })
 

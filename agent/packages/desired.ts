@@ -39,7 +39,7 @@ export interface DesiredState {
   current(): Desired | undefined
   /** Asks the console; true when it wants something else than before. Rejects with PackageFault. */
   ask(signal: AbortSignal): Promise<boolean>
-  /** This board's clock minus the console's, ms, as of the last answer. */
+  /** This board's clock minus the console's, ms; undefined until it has said something. */
   skewMs(): number | undefined
 }
 
@@ -56,7 +56,8 @@ interface Options {
 export function createDesired({ file, arch, console, now, elapsed, log }: Options): DesiredState {
   let current = readDesired(file)
   let kept = current && wishOf(current)
-  let skewMs: number | undefined
+  /** The console's time when `elapsed` was 0: what is known of it does not change when this board's clock is set. */
+  let beginning: number | undefined
 
   async function fetchDesired(signal: AbortSignal): Promise<Desired> {
     const sent = elapsed()
@@ -68,8 +69,8 @@ export function createDesired({ file, arch, console, now, elapsed, log }: Option
         'bad-answer',
         `the console at ${console.url} gave no desired state: ${parsed.error.message}`,
       )
-    // The answer was made about halfway. Durations by the steady clock: the other one may be set meanwhile.
-    skewMs = Math.round(now() - (elapsed() - sent) / 2 - parsed.data.now)
+    // The answer was made about halfway.
+    beginning = parsed.data.now - (sent + elapsed()) / 2
     return parsed.data
   }
 
@@ -114,7 +115,7 @@ export function createDesired({ file, arch, console, now, elapsed, log }: Option
       if (wish !== kept) keep(asked, wish)
       return changed
     },
-    skewMs: () => skewMs,
+    skewMs: () => (beginning === undefined ? undefined : Math.round(now() - elapsed() - beginning)),
   }
 }
 

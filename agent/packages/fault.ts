@@ -13,6 +13,7 @@ export class PackageFault extends Error {
     | 'no-room'
     | 'damaged'
     | 'busy'
+    | 'not-proven'
   constructor(code: PackageFault['code'], message: string, cause?: unknown) {
     super(message, { cause })
     this.code = code

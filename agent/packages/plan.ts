@@ -22,6 +22,15 @@ export interface Known {
 /** What an id is served with: a release by its digest, or the package of the board's own folder. */
 export const FROM_FOLDER = 'folder'
 
+/** The package of the board's own folder among what is held back: it has no release. */
+export const folderKey = (id: string): string => `${FROM_FOLDER}:${id}`
+
+/** Under what a step that failed is held back; undefined for those that have no outside to fail by. */
+export function keyOf(step: Step): string | undefined {
+  if ('release' in step) return step.release
+  return step.do === 'activate-folder' ? folderKey(step.id) : undefined
+}
+
 export interface Last {
   readonly release: string
   /** What the id was served with before: kept for the way back. */
@@ -35,7 +44,7 @@ export interface Current {
   readonly last: ReadonlyMap<string, Last>
   /** Ids that the board's own folder can serve. */
   readonly folder: ReadonlySet<string>
-  /** Releases that failed a while ago and are not tried yet. */
+  /** Releases, and packages of the folder by `folderKey`, that failed a while ago and are not tried yet. */
   readonly held: ReadonlySet<string>
   /** Releases by their last use, the latest first. */
   readonly recent: readonly string[]
@@ -74,7 +83,10 @@ export const needsNetwork = (step: Step): boolean => step.do === 'fetch-release'
 export function plan(current: Current, target: Target): readonly Step[] {
   const wanted = target === 'folder' ? [] : target
   const own = [...current.folder].filter((id) => !wanted.some((one) => one.id === id))
-  const steps = [...wanted.flatMap((one) => towards(current, one)), ...own.flatMap((id) => fromFolder(current, id))]
+  const steps = [
+    ...wanted.flatMap((one) => towards(current, one, wanted)),
+    ...own.flatMap((id) => fromFolder(current, id)),
+  ]
   return [...retirements(current, target), ...steps, ...evictions(current, target)].sort(
     (a, b) => ORDER[a.do] - ORDER[b.do],
   )
@@ -87,15 +99,17 @@ function retirements({ served, releases, folder }: Current, target: Target): Ste
     .map(([id]) => ({ do: 'retire', id }))
 }
 
-const fromFolder = ({ served, folder }: Current, id: string): Step[] =>
-  folder.has(id) && served.get(id) !== FROM_FOLDER ? [{ do: 'activate-folder', id }] : []
+function fromFolder({ served, folder, held }: Current, id: string): Step[] {
+  const isDue = folder.has(id) && served.get(id) !== FROM_FOLDER && !held.has(folderKey(id))
+  return isDue ? [{ do: 'activate-folder', id }] : []
+}
 
-function towards(current: Current, { id, release }: Wanted): Step[] {
+function towards(current: Current, { id, release }: Wanted, wanted: readonly Wanted[]): Step[] {
   if (current.served.get(id) === release) return []
   const known = current.releases.get(release)
   const isStuck = known?.refused !== undefined || current.held.has(release)
   if (!isStuck && known?.stage === 'placed') return [serve(id, release, known)]
-  return [...standIn(current, id), ...(isStuck ? [] : prepare(current, release, known))]
+  return [...standIn(current, id), ...(isStuck ? [] : prepare(current, release, known, wanted))]
 }
 
 const serve = (id: string, release: string, { proven }: Known): Step => ({
@@ -116,11 +130,11 @@ function standIn(current: Current, id: string): Step[] {
   return fromFolder(current, id)
 }
 
-function prepare(current: Current, release: string, known: Known | undefined): Step[] {
+function prepare(current: Current, release: string, known: Known | undefined, wanted: readonly Wanted[]): Step[] {
   if (known === undefined || known.stage === 'none') return [{ do: 'fetch-release', release }]
   if (known.stage === 'checked') return [{ do: 'place', release }]
   if (known.missing.length === 0) return [{ do: 'check', release }]
-  const reason = lackOfRoom(current, known)
+  const reason = lackOfRoom(current, release, known, wanted)
   if (reason !== undefined) return [{ do: 'postpone', release, reason }]
   return known.missing.map((file) => ({ do: 'fetch-file', release, file }))
 }
@@ -137,11 +151,25 @@ function keptOf({ served, last }: Current): Set<string> {
 const bytesOf = ({ releases }: Current, isCounted: (release: string, known: Known) => boolean): number =>
   [...releases].reduce((sum, [release, known]) => sum + (isCounted(release, known) ? known.bytes : 0), 0)
 
-function lackOfRoom(current: Current, known: Known): string | undefined {
+/** What of it is here; of one that is fetched before this one, what will be. */
+function bytesBeside(known: Known, isBefore: boolean): number {
+  if (known.stage === 'none') return 0
+  return known.bytes - (isBefore ? 0 : known.missing.reduce((sum, { bytes }) => sum + bytes, 0))
+}
+
+/** Beside it stay what is kept and what else is wanted, as far as that is here or comes first. */
+function lackOfRoom(current: Current, release: string, known: Known, wanted: readonly Wanted[]): string | undefined {
+  const { releases, held, quotaBytes } = current
   const kept = keptOf(current)
-  const keptBytes = bytesOf(current, (release, { stage }) => stage === 'placed' && kept.has(release))
-  if (keptBytes + known.bytes <= current.quotaBytes) return undefined
-  return `it takes ${inMiB(known.bytes)}, and the served and previous versions take ${inMiB(keptBytes)} of the ${inMiB(current.quotaBytes)} that --cache-mib allows`
+  const place = (one: string): number => wanted.findIndex((other) => other.release === one)
+  let besideBytes = 0
+  for (const [other, its] of releases) {
+    const isWanted = place(other) >= 0 && its.refused === undefined
+    if (other === release || !(isWanted || (its.stage === 'placed' && kept.has(other)))) continue
+    besideBytes += bytesBeside(its, isWanted && place(other) < place(release) && !held.has(other))
+  }
+  if (besideBytes + known.bytes <= quotaBytes) return undefined
+  return `it takes ${inMiB(known.bytes)}, and what is served, was served before or is wanted as well takes ${inMiB(besideBytes)} of the ${inMiB(quotaBytes)} that --cache-mib allows`
 }
 
 /** Half-done things that nobody wants any more; and, where room is short, what was not used for longest. */

@@ -1,7 +1,8 @@
-// What the birth message says of packages that the console wants and that are not served: where each is, and why.
+// What the birth message says of packages that should be served and are not: where each is, and why.
 import type { PackageState } from '../../broker/protocol/messages.ts'
+import type { ModelPackage } from '../../models/catalog.ts'
 import type { Clock } from '../clock.ts'
-import type { Current, Target } from './plan.ts'
+import { type Current, folderKey, type Target } from './plan.ts'
 
 /** The step under way. */
 export interface Activity {
@@ -31,6 +32,20 @@ export function statesOf(current: Current, target: Target, reasonOf: ReasonOf, a
         ...(reason !== undefined && { reason }),
       }
     })
+}
+
+/** Packages of the board's own folder that did not load, and which nothing of the console's takes the place of. */
+export function folderStatesOf(
+  { served }: Current,
+  target: Target,
+  reasonOf: ReasonOf,
+  folder: ReadonlyMap<string, ModelPackage>,
+): PackageState[] {
+  const isWanted = (id: string): boolean => target !== 'folder' && target.some((one) => one.id === id)
+  return [...folder].flatMap(([id, { manifest }]) => {
+    const reason = served.has(id) || isWanted(id) ? undefined : reasonOf(folderKey(id))
+    return reason === undefined ? [] : [{ id, version: manifest.version, state: 'waiting' as const, reason }]
+  })
 }
 
 /** Of the bytes; undefined while nothing is known of them, and when all are here. */

@@ -4,14 +4,14 @@ import type { Logger } from 'pino'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import { openPackage } from '../../models/contents.ts'
 import { HostError } from '../../models/runtime/host.ts'
+import type { Clock } from '../clock.ts'
 import type { Serving } from '../frames/serving.ts'
 import type { Cache } from './cache.ts'
 import { PackageFault } from './fault.ts'
+import { createJudging, type Proof } from './judging.ts'
 import type { ServedRecord } from './record.ts'
 import type { Verdicts } from './verdicts.ts'
 import type { View } from './view.ts'
-
-export type Proof = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
 /** A model that fails once may have met a process that was ended for another's sake. */
 const ATTEMPTS = 2
@@ -27,12 +27,14 @@ interface Options {
   readonly record: Pick<ServedRecord, 'activated'>
   /** Agent and runtime, once known. */
   readonly under: () => string | undefined
+  readonly clock: Pick<Clock, 'elapsed'>
   readonly log: Logger
 }
 
 export interface Proving {
   /** The checked package. Rejects with PackageFault `damaged`, and the package is gone; undefined where it is refused for good. */
   open(view: View, release: string): Promise<ModelPackage | undefined>
+  /** Rejects with PackageFault where no answer came: another time one may. */
   prove(view: View, release: string, signal: AbortSignal): Promise<void>
   activate(view: View, release: string): Promise<void>
   /** Takes a package that was served out of memory, once its frames are done. */
@@ -42,19 +44,10 @@ export interface Proving {
 }
 
 export function createProving(options: Options): Proving {
-  const { serving, drained, cache, verdicts, record, log } = options
+  const { serving, drained, cache, record, log } = options
+  const { judge, refuse } = createJudging(options)
   const opened = new Map<string, ModelPackage>()
   const releases = new WeakMap<ModelPackage, string>()
-
-  function settle(release: string, reason?: string): void {
-    const under = options.under()
-    if (under !== undefined) verdicts.set(release, { under, ...(reason !== undefined && { reason }) })
-  }
-
-  function refuse(release: string, reason: string): void {
-    log.error({ release, reason }, 'a model package is refused: it is not served')
-    settle(release, reason)
-  }
 
   async function open({ signed }: View, release: string): Promise<ModelPackage | undefined> {
     const known = opened.get(release)
@@ -87,12 +80,12 @@ export function createProving(options: Options): Proving {
     } catch (error) {
       if (!(error instanceof HostError)) throw error
       if (error.code !== 'load-failed') throw new PackageFault('busy', error.message, error)
-      return { ok: false, reason: error.message }
+      return { ok: false, cause: 'run', reason: error.message }
     }
   }
 
   async function attempts(candidate: ModelPackage, signal: AbortSignal): Promise<Proof> {
-    let proof: Proof = { ok: false, reason: 'it was not tried' }
+    let proof: Proof = { ok: false, cause: 'run', reason: 'it was not tried' }
     for (let n = 0; n < ATTEMPTS && !proof.ok; n += 1) {
       proof = await attempt(candidate)
       // A host that closes answers `busy`: that says nothing about the model.
@@ -117,9 +110,8 @@ export function createProving(options: Options): Proving {
         return refuse(release, 'it names no golden cases, so nothing shows that it works on this board')
       const candidate = candidateOf(pkg)
       const proof = await attempts(candidate, signal)
-      if (proof.ok) settle(release)
-      else refuse(release, proof.reason)
       if (!proof.ok || candidate !== pkg) await serving.release(candidate)
+      judge(release, proof)
     },
     async activate(view, release) {
       const pkg = await open(view, release)

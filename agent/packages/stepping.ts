@@ -1,8 +1,8 @@
-// Does one step at a time, and holds a release back that a step failed for.
+// Does one step at a time, and holds back what a step failed for.
 import type { Logger } from 'pino'
 import { PackageFault } from './fault.ts'
 import type { Holds } from './holds.ts'
-import type { Step } from './plan.ts'
+import { keyOf, type Step } from './plan.ts'
 import type { Activity } from './progress.ts'
 import type { Executors, Run } from './steps.ts'
 import type { View } from './view.ts'
@@ -18,7 +18,7 @@ interface Options {
 }
 
 export interface Stepping {
-  /** Rejects only for a step of no release: those have no outside to fail by. */
+  /** Rejects only for a step that has no outside to fail by. */
   execute(step: Step, view: View, signal: AbortSignal): Promise<void>
   failed(step: Step, error: unknown): void
   activity(): Activity | undefined
@@ -27,6 +27,9 @@ export interface Stepping {
   /** Cuts off the step under way where it is one of these. */
   stop(isMeant: (step: Step) => boolean): void
 }
+
+/** Nothing of it is left to be tried again. */
+const SERVES: ReadonlySet<Step['do']> = new Set(['activate', 'activate-folder'])
 
 export function createStepping({ executors, holds, forbidden, changed, log }: Options): Stepping {
   let activity: Activity | undefined
@@ -37,15 +40,15 @@ export function createStepping({ executors, holds, forbidden, changed, log }: Op
   })
 
   function failed(step: Step, error: unknown): void {
-    if (!('release' in step)) throw error
-    const { release } = step
+    const key = keyOf(step)
+    if (key === undefined) throw error
     const reason = error instanceof Error ? error.message : String(error)
     if (!(error instanceof PackageFault)) log.error({ step, err: error }, 'a step failed')
-    else if (holds.reason(release) !== reason) log.warn({ step: step.do, release, reason }, 'a model package must wait')
+    else if (holds.reason(key) !== reason) log.warn({ step, reason }, 'a model package must wait')
     const code = error instanceof PackageFault ? error.code : undefined
     if (code === 'forbidden') forbidden()
     // What came and was thrown away is no progress: a console that lies is asked ever more rarely.
-    holds.hold(release, reason, code !== 'wrong-bytes' && (activity?.arrivedBytes ?? 0) > 0)
+    holds.hold(key, reason, code !== 'wrong-bytes' && (activity?.arrivedBytes ?? 0) > 0)
   }
 
   return {
@@ -57,7 +60,8 @@ export function createStepping({ executors, holds, forbidden, changed, log }: Op
         // The table holds for each step the executor of its own kind.
         const run = table[step.do] as Run<Step>
         await run(step, view, AbortSignal.any([signal, stop.signal]))
-        if (step.do === 'activate') holds.done(step.release)
+        const key = keyOf(step)
+        if (key !== undefined && SERVES.has(step.do)) holds.done(key)
         // Between two steps of one release it is still being worked on.
         if (activity) activity = { ...activity, arrivedBytes: 0 }
       } catch (error) {

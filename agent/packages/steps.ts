@@ -1,5 +1,4 @@
 // How each step of a plan is done. Every one may be cut off anywhere, and be done again.
-import type { Logger } from 'pino'
 import type { ModelPackage } from '../../models/catalog.ts'
 import { openPackage } from '../../models/contents.ts'
 import { HostError } from '../../models/runtime/host.ts'
@@ -27,14 +26,13 @@ interface Options {
   readonly target: () => Target
   /** The step under way, for whoever watches. */
   readonly busyWith: (activity: Activity) => void
-  readonly log: Logger
 }
 
 export type Run<S extends Step> = (step: S, view: View, signal: AbortSignal) => Promise<void>
 export type Executors = { readonly [D in Step['do']]: Run<Extract<Step, { do: D }>> }
 
 export function createExecutors(options: Options): Executors {
-  const { cache, verdicts, fetching, proving, serving, record, holds, busyWith, log } = options
+  const { cache, verdicts, fetching, proving, serving, record, holds, busyWith } = options
 
   const isWanted = (id: string): boolean => {
     const target = options.target()
@@ -48,8 +46,8 @@ export function createExecutors(options: Options): Executors {
       proving.dismiss(await serving.activate(pkg))
     } catch (error) {
       if (!(error instanceof HostError)) throw error
-      log.error({ model: id, reason: error.message }, 'model not loaded: it is not served')
       serving.failed(id, error.message)
+      throw new PackageFault('busy', error.message, error)
     }
   }
 

@@ -25,7 +25,7 @@ interface Options {
   readonly verdicts: Pick<Verdicts, 'of' | 'refused'>
   readonly record: Pick<ServedRecord, 'last' | 'recent'>
   readonly holds: Pick<Holds, 'waiting'>
-  readonly serving: Pick<Serving, 'served' | 'fault'>
+  readonly serving: Pick<Serving, 'served'>
   /** The packages of the board's own folder, by id. */
   readonly folder: ReadonlyMap<string, ModelPackage>
   /** Of a package that was opened from a release: its digest. */
@@ -104,7 +104,7 @@ export function createView(options: Options): { look(target: Target): Promise<Vi
         releases,
         signed,
         last: record.last(),
-        folder: new Set([...folder.keys()].filter((id) => serving.fault(id) === undefined)),
+        folder: new Set(folder.keys()),
         held: holds.waiting(),
         recent: record.recent(),
         quotaBytes,

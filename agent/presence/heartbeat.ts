@@ -10,7 +10,9 @@ export interface Readings {
   readonly at: number
   readonly upMs: number
   readonly counts: Counts
-  /** Answers since the heartbeat before, and how long ago that was. */
+  /** Frames that came, runs that ended, and answers since the heartbeat before, and how long ago that was. */
+  readonly inSince: number
+  readonly runsSince: number
   readonly answeredSince: number
   readonly sinceMs: number
   readonly queue: number
@@ -30,16 +32,27 @@ export interface Readings {
   readonly outboxFull: boolean
 }
 
+/** One run may take as long; two are over the usual limit. */
+const STUCK_MS = 20_000
+
 /** The first cause that alone keeps it from working; `no-work` only where nothing else does. */
 function idleReason(readings: Readings): HeartbeatMessage['idle'] {
-  const { host, models, paused, diskFailing, outboxFull, queue, answeredSince } = readings
+  const { host, models, paused, diskFailing, outboxFull } = readings
   if (models === 0) return 'no-model'
   if (host === 'starting') return 'starting'
   if (host === 'restarting') return 'host-restarting'
   if (paused) return 'too-hot'
   if (diskFailing) return 'disk-failing'
   if (outboxFull) return 'outbox-full'
-  return queue === 0 && answeredSince === 0 ? 'no-work' : undefined
+  return fruitless(readings)
+}
+
+/** Able to work, and no answer since the heartbeat before. */
+function fruitless({ queue, inSince, runsSince, answeredSince, sinceMs }: Readings): HeartbeatMessage['idle'] {
+  if (answeredSince > 0) return undefined
+  if (queue === 0) return inSince === 0 ? 'no-work' : 'all-refused'
+  if (runsSince > 0) return 'all-refused'
+  return sinceMs >= STUCK_MS ? 'stuck' : undefined
 }
 
 /**

@@ -13,7 +13,7 @@ import type { Senses } from './senses.ts'
 
 interface Options {
   readonly tally: Pick<Tally, 'counts'>
-  readonly work: Pick<Work, 'load'>
+  readonly work: Pick<Work, 'load' | 'ended'>
   readonly commits: Pick<Commits, 'pending' | 'failing'>
   readonly buffer: Pick<Buffer, 'owed' | 'full'>
   readonly host: Pick<InferenceHost, 'stats'>
@@ -31,7 +31,7 @@ const SHORTEST_SPAN_MS = 5_000
 
 export function createReadings(options: Options): () => Promise<HeartbeatMessage> {
   const { tally, work, commits, buffer, serving, senses, ready, clock, rssBytes } = options
-  let from = { at: clock.elapsed(), answered: 0 }
+  let from = { at: clock.elapsed(), in: 0, runs: 0, answered: 0 }
   let energy: HeartbeatMessage['energy']
   return async () => {
     const { vitals, flags } = await senses.look()
@@ -39,7 +39,7 @@ export function createReadings(options: Options): () => Promise<HeartbeatMessage
     const counts = tally.counts()
     const before = from
     if (at - before.at >= SHORTEST_SPAN_MS) {
-      from = { at, answered: counts.answered }
+      from = { at, in: counts.in, runs: work.ended(), answered: counts.answered }
       energy = senses.energy.take()
     }
     const host = options.host.stats()
@@ -47,6 +47,8 @@ export function createReadings(options: Options): () => Promise<HeartbeatMessage
       at: clock.now(),
       upMs: at,
       counts,
+      inSince: counts.in - before.in,
+      runsSince: work.ended() - before.runs,
       answeredSince: counts.answered - before.answered,
       sinceMs: at - before.at,
       queue: work.load(),

@@ -1,10 +1,10 @@
-// A new version on trial: it counts as well once it has been ready for some minutes, a heartbeat of it has gone out to the broker,
-// and a served model still gives the answer that its publisher recorded. Whoever cannot show that is taken back by the launcher.
+// A new version on trial: it counts as well once it has been ready for some minutes, its heartbeats go out to the broker at that
+// moment, and a served model still gives the answer that its publisher recorded. Whoever cannot show that is taken back by the launcher.
 import type { Logger } from 'pino'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import type { Clock } from '../clock.ts'
 import { createBell } from '../packages/bell.ts'
-import type { Proof } from '../packages/proving.ts'
+import type { Proof } from '../packages/judging.ts'
 
 interface Options {
   readonly trialMs: number
@@ -26,6 +26,8 @@ export interface Confirming {
   run(signal: AbortSignal): Promise<void>
 }
 
+/** Heartbeats go out every 30 s: two missed ones and half an interval of slack, as for the console. */
+const FRESH_MS = 75_000
 /** What is missing is looked for again so often in the time of one trial. */
 const LOOKS = 20
 
@@ -34,10 +36,12 @@ export function createConfirming(options: Options): Confirming {
   const readiness = createBell(clock)
   const nap = createBell(clock)
   let isReady = false
-  let hasBeaten = false
+  let beatenAt: number | undefined
 
   async function missing(): Promise<string | undefined> {
-    if (!hasBeaten) return 'no heartbeat of it reached the broker'
+    if (beatenAt === undefined) return 'no heartbeat of it reached the broker'
+    const silentMs = clock.elapsed() - beatenAt
+    if (silentMs > FRESH_MS) return `its last heartbeat reached the broker ${Math.round(silentMs / 1000)} s ago`
     const pkg = served().find(({ manifest }) => manifest.golden.length > 0)
     if (pkg === undefined) return 'it serves no model that has golden cases'
     const proof = await prove(pkg)
@@ -60,7 +64,7 @@ export function createConfirming(options: Options): Confirming {
       readiness.ring()
     },
     beat() {
-      hasBeaten = true
+      beatenAt = clock.elapsed()
     },
     async run(signal) {
       options.doubt('it never got ready')

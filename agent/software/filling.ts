@@ -13,7 +13,7 @@ import type { Slots } from './slots.ts'
 
 interface Options {
   readonly place: Place
-  readonly slots: Pick<Slots, 'folderOf' | 'signedIn' | 'holds'>
+  readonly slots: Pick<Slots, 'folderOf' | 'signedIn' | 'holds' | 'current' | 'onTrial'>
   readonly staging: Staging
   readonly transfer: Transfer
   readonly judge: (jws: string, wish: Wish) => Judged
@@ -24,7 +24,7 @@ export type Filled = { readonly ok: true; readonly slot: Slot } | { readonly ok:
 export interface Filling {
   /** `done`: 0..1 of the bytes. Rejects with PackageFault where it may be tried again. */
   fill(wish: Wish, done: (part: number) => void, signal: AbortSignal): Promise<Filled>
-  /** Deletes what was begun and is not wanted any more, and finishes deletions that a power cut interrupted. */
+  /** Deletes what is not wanted any more, begun or whole, and finishes deletions that a power cut interrupted. */
   tidy(wanted: string | undefined): Promise<void>
 }
 
@@ -105,6 +105,7 @@ export function createFilling({ place, slots, staging, transfer, judge }: Option
   return {
     async tidy(wanted) {
       await staging.tidy()
+      await clear({ place, slots, staging }, wanted)
       for (const name of await readdir(staging.root)) {
         const release = STAGING.exec(name)?.[1]
         if (release !== undefined && release !== wanted) await staging.discard(staging.folderOf(release), release)
@@ -118,6 +119,16 @@ export function createFilling({ place, slots, staging, transfer, judge }: Option
       if (await canStart(join(slots.folderOf(slot), 'node'))) return { ok: true, slot }
       return { ok: false, reason: `no program can be started from ${place.root}: is its disk mounted noexec?` }
     },
+  }
+}
+
+/** Since the package's own version runs again, nobody goes back to another: 190 MB of disk each. */
+async function clear({ place, slots, staging }: Pick<Options, 'place' | 'slots' | 'staging'>, wanted?: string) {
+  if (place.running !== 'packaged' || slots.current() !== 'packaged' || slots.onTrial() !== undefined) return
+  for (const slot of SLOTS) {
+    const folder = slots.folderOf(slot)
+    const held = slots.holds(slot)
+    if ((held === undefined || held !== wanted) && (await exists(folder))) await staging.discard(folder, held ?? slot)
   }
 }
 

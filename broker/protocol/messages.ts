@@ -58,6 +58,25 @@ export const ERROR_CODES = [
 export const ErrorCode = z.enum(ERROR_CODES)
 export type ErrorCode = z.infer<typeof ErrorCode>
 
+/** Why a frame was dropped: it gets no answer. Heartbeats count them beside the codes of those that were refused. */
+export type DropReason =
+  /** A newer frame of the same source came while it waited. */
+  | 'newer-frame'
+  /** A stream frame met a queue full of tasks. */
+  | 'queue-full'
+  /** A stream frame waited past its deadline. */
+  | 'late'
+  /** The task is being worked on, or was answered and its answer is sent again. */
+  | 'duplicate'
+  /** A retained frame: old by definition, and it would come again at every connection. */
+  | 'retained'
+  /** The board is too hot to work: a live frame cannot wait until it has cooled down. */
+  | 'too-hot'
+  /** There is no connection, and the outbox holds as much as it may, or the disk takes nothing. */
+  | 'outbox-full'
+  | 'disk-failing'
+  | 'stopping'
+
 export const ResultError = z.object({ code: ErrorCode, message: z.string(), retryAfterMs: z.number().optional() })
 export type ResultError = z.infer<typeof ResultError>
 
@@ -104,7 +123,7 @@ export const Runtime = z.object({
 })
 export type Runtime = z.infer<typeof Runtime>
 
-/** A model package that the console wants on this board, on its way there. */
+/** A model package that this board should serve and does not: on its way here, refused, or waiting to be tried again. */
 export const PackageState = z.object({
   id: z.string(),
   version: z.string(),
@@ -124,6 +143,8 @@ export const SoftwareState = z.object({
   arch: Arch,
   /** `trial`: the minutes after a switch in which it must show itself well, or the board goes back. */
   state: z.enum(['packaged', 'confirmed', 'trial']),
+  /** The highest layout of its outbox that it can read: a version that writes another is none to come back from. */
+  outboxReads: z.int().positive().optional(),
   /** Absent where nothing else is wanted than what runs. */
   wanted: z
     .object({
@@ -139,6 +160,17 @@ export const SoftwareState = z.object({
 })
 export type SoftwareState = z.infer<typeof SoftwareState>
 
+/** A quantized model beside its unquantized sibling, as `bramble-agent bench` found them on this board. */
+export const Comparison = z.object({
+  /** Median milliseconds in the model. */
+  quantizedMs: z.number(),
+  fp32Ms: z.number(),
+  /** Frames on which both give the same answer: top label, objects, or verdict. */
+  agree: z.int(),
+  frames: z.int(),
+})
+export type Comparison = z.infer<typeof Comparison>
+
 export const InfoMessage = z.object({
   device: z.string(),
   name: z.string(),
@@ -148,7 +180,16 @@ export const InfoMessage = z.object({
   version: z.string(),
   board: z.object({ model: z.string(), arch: z.string(), cpus: z.int(), memMiB: z.number() }),
   runtime: Runtime,
-  models: z.array(z.object({ id: z.string(), version: z.string(), digest: Digest, task: z.string() })),
+  models: z.array(
+    z.object({
+      id: z.string(),
+      version: z.string(),
+      digest: Digest,
+      task: z.string(),
+      /** Where it was measured. */
+      besideFp32: Comparison.optional(),
+    }),
+  ),
   /** Asked for by the configuration, got on this board, and why they differ where they do. */
   provider: z.object({ wanted: z.array(z.string()), used: z.string(), reason: z.string().optional() }).optional(),
   /** How the cores are used, and who chose it. */
@@ -167,7 +208,6 @@ export type InfoMessage = z.infer<typeof InfoMessage>
 export const IDLE_REASONS = [
   'no-work',
   'starting',
-  'not-connected',
   'host-restarting',
   /** The CPU cannot run ONNX Runtime, or every model was refused. */
   'no-model',
@@ -175,6 +215,10 @@ export const IDLE_REASONS = [
   'disk-failing',
   /** Paused until the board has cooled down. */
   'too-hot',
+  /** Frames come in, and every one was refused or dropped. */
+  'all-refused',
+  /** Frames wait, and no run has ended. */
+  'stuck',
 ] as const
 export const IdleReason = z.enum(IDLE_REASONS)
 export type IdleReason = z.infer<typeof IdleReason>

@@ -17,26 +17,26 @@ export class EnrolmentFault extends Error {
 
 /**
  * Takes one use of the token by a guarded UPDATE and returns its owner; throws EnrolmentFault when none is left. A board that is
- * its owner's already may have lost the answer to a power cut: it is answered again and gets no more than a renewal gives.
+ * its owner's already may have lost the answer to a power cut: it is answered again, takes no use, and gets no more than a renewal
+ * gives.
  */
 export async function claimToken(trx: Kysely<Database>, hash: string, now: number, board: string): Promise<string> {
-  const claimed = await trx
-    .updateTable('enrollment_tokens')
-    .set((eb) => ({ uses_left: eb('uses_left', '-', 1) }))
-    .where('token_hash', '=', hash)
-    .where('uses_left', '>', 0)
-    .where('expires_at', '>', now)
-    .returning('owner_id')
-    .executeTakeFirst()
-  if (claimed) return claimed.owner_id
   const token = await trx
     .selectFrom('enrollment_tokens')
     .select(['uses_left', 'expires_at', 'owner_id'])
     .where('token_hash', '=', hash)
     .executeTakeFirst()
   if (!token) throw new EnrolmentFault('unknown-token', 'This token is not known: make one with POST /api/enrollments.')
-  if (token.uses_left === 0 && (await isOf(trx, board, token.owner_id))) return token.owner_id
-  if (token.uses_left === 0) throw new EnrolmentFault('used-token', 'This token is used up: make another.')
+  if (await isOf(trx, board, token.owner_id)) return token.owner_id
+  const { numUpdatedRows } = await trx
+    .updateTable('enrollment_tokens')
+    .set((eb) => ({ uses_left: eb('uses_left', '-', 1) }))
+    .where('token_hash', '=', hash)
+    .where('uses_left', '>', 0)
+    .where('expires_at', '>', now)
+    .executeTakeFirst()
+  if (numUpdatedRows === 1n) return token.owner_id
+  if (token.expires_at > now) throw new EnrolmentFault('used-token', 'This token is used up: make another.')
   throw new EnrolmentFault(
     'expired-token',
     `This token expired at ${new Date(token.expires_at).toISOString()}: make another.`,

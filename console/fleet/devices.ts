@@ -14,8 +14,7 @@ export interface HistoryPoint {
   readonly queue: number
   readonly memMiB: number
   readonly tempC?: number
-  /** Joules per inference. */
-  readonly energyJ?: number
+  readonly energy?: NonNullable<HeartbeatMessage['energy']>
 }
 
 export interface Board {
@@ -62,7 +61,7 @@ const pointOf = ({ rate, queue, memMiB, tempC, energy }: HeartbeatMessage, at: n
   queue,
   memMiB,
   ...(tempC !== undefined && { tempC }),
-  ...(energy && { energyJ: energy.j }),
+  ...(energy && { energy }),
 })
 
 interface Kept {
@@ -81,7 +80,7 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   const unsaved = new Set<string>()
   const drops = createDrops()
 
-  const stateOf = ({ clocks, heartbeat }: Board): Presence => presence(clocks, heartbeat?.idle, now())
+  const stateOf = ({ clocks, heartbeat }: Board): Presence => presence(clocks, heartbeat, now())
   const add = (board: Board): void => {
     const history: HistoryPoint[] = []
     kept.set(board.id, { board: { ...board, history }, history, state: stateOf(board).state })
@@ -115,7 +114,11 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   }
 
   return {
-    add,
+    /** One that has just enrolled. */
+    add(board: Board): void {
+      add(board)
+      emit({ about: 'device', id: board.id })
+    },
     get: (id: string): Board | undefined => kept.get(id)?.board,
     list: (): Board[] => [...kept.values()].map(({ board }) => board),
     presenceOf: stateOf,
@@ -138,9 +141,7 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
       held.history.push(pointOf(heartbeat, at))
       if (held.history.length > MAX_HISTORY) held.history.shift()
       addDrops(drops, id, heartbeat, at)
-      change(id, { heartbeat, clocks: { ...held.board.clocks, heartbeatAt: at } })
-      emit({ about: 'device', id })
-      return true
+      return tell(id, { heartbeat, clocks: { ...held.board.clocks, heartbeatAt: at } })
     },
 
     /** The board answered something useful now. */

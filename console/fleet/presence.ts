@@ -29,19 +29,30 @@ const OVERTAKING_MS = 2_000
 const IDLE_REASONS: Readonly<Record<IdleReason, string>> = {
   'no-work': 'Ready, and nobody has sent it work.',
   starting: 'Starting: it is loading its models.',
-  'not-connected': 'It was not connected when it last looked; it reconnects by itself.',
   'host-restarting': 'Its inference process is restarting; look at the last results for the cause.',
   'no-model': 'It can run none of its models: run `bramble-agent doctor` on it, or send it one from the Models page.',
   'outbox-full': 'Its outbox is full of receipts that this console has not acknowledged.',
   'disk-failing': 'Its disk does not take results: make room on it, or replace its card.',
   'too-hot': 'It is too hot and pauses until it has cooled down: give it a heat sink, a fan or more air.',
+  'all-refused': 'Frames come in, and it refuses or drops every one: its facts count them by reason.',
+  stuck: 'It has work and answers none of it: its log says more.',
 }
 
-export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: number): Presence {
+/** What the last heartbeat says. */
+type Told = Pick<HeartbeatMessage, 'idle' | 'queue' | 'rate'>
+
+function readinessOf(told: Told | undefined): string {
+  if (told?.idle !== undefined) return IDLE_REASONS[told.idle]
+  return told && told.queue > 0 && told.rate === 0 ? 'It has work and answers none of it.' : 'Ready.'
+}
+
+const NEVER_HEARD =
+  'Enrolled, but it has never connected. A packaged board starts by itself; from source start `npx bramble-agent run` on it.'
+
+export function presence(clocks: Clocks, told: Told | undefined, now: number): Presence {
   const { mqtt, heartbeatAt, resultAt } = clocks
   const heardAt = Math.max(heartbeatAt ?? 0, resultAt ?? 0)
-  if (mqtt === undefined && heardAt === 0)
-    return { state: 'new', reason: 'Enrolled, but it has never connected: start `bramble-agent run` on it.' }
+  if (mqtt === undefined && heardAt === 0) return { state: 'new', reason: NEVER_HEARD }
   if (mqtt?.state === 'offline' && heardAt <= mqtt.at + OVERTAKING_MS)
     return { state: 'offline', reason: 'Its connection ended: look at its power and network.' }
   // A board that has just connected has its first heartbeat still before it.
@@ -59,7 +70,7 @@ export function presence(clocks: Clocks, idle: HeartbeatMessage['idle'], now: nu
     return { state: 'late', reason: 'Heartbeats come every 30 s, and at least two are missing.' }
   if (resultAt !== undefined && now - resultAt < WORKING_MS)
     return { state: 'working', reason: 'Frames come in and are answered.' }
-  const readiness = idle === undefined ? 'Ready.' : IDLE_REASONS[idle]
+  const readiness = readinessOf(told)
   return {
     state: 'idle',
     reason: resultAt === undefined ? `${readiness} It has not answered anything yet.` : readiness,

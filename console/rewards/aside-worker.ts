@@ -12,7 +12,7 @@ const db = openReader(file)
 const answer = (asked: Question): Promise<unknown> => {
   switch (asked.about) {
     case 'check':
-      return checkLedger(db, { treasuryBalance: asked.treasuryBalance })
+      return checkLedger(db, { holdings: asked.holdings })
     case 'proof':
       return proofOf(db, asked.receipt, asked.treasury)
     case 'statement':

@@ -3,16 +3,17 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { LedgerReport } from './check.ts'
+import type { Holdings } from './liabilities.ts'
 import type { Proven } from './proof.ts'
 import type { Period, Statement } from './statement.ts'
 
 export type Question =
-  | { readonly about: 'check'; readonly treasuryBalance: bigint | undefined }
+  | { readonly about: 'check'; readonly holdings: Holdings | undefined }
   | { readonly about: 'proof'; readonly receipt: number; readonly treasury: string }
   | { readonly about: 'statement'; readonly period: Period }
 
 export interface Aside {
-  check(treasuryBalance: bigint | undefined): Promise<LedgerReport>
+  check(holdings: Holdings | undefined): Promise<LedgerReport>
   proof(receipt: number, treasury: string): Promise<Proven>
   statement(period: Period): Promise<Statement>
 }
@@ -39,7 +40,7 @@ export function createAside(file: string): Aside {
   }
 
   return {
-    check: (treasuryBalance) => inTurn({ about: 'check', treasuryBalance }),
+    check: (holdings) => inTurn({ about: 'check', holdings }),
     proof: (receipt, treasury) => inTurn({ about: 'proof', receipt, treasury }),
     statement: (period) => inTurn({ about: 'statement', period }),
   }

@@ -3,6 +3,7 @@ import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import type { Database } from '../store/schema.ts'
 import type { PayoutState } from '../store/states.ts'
 import type { AccountId } from './accounts.ts'
+import { readLiabilities } from './liabilities.ts'
 
 /** All transfers of one kind between the same two accounts. */
 export interface Flow {
@@ -51,6 +52,8 @@ export interface Books {
   readonly paidTwice: readonly string[]
   /** Tasks of held receipts whose price is not reserved any more. */
   readonly bereft: readonly string[]
+  /** Base units that the treasury must still be able to pay. */
+  readonly liabilities: bigint
   /** Signatures of deposits that are called credited and were not, or otherwise. */
   readonly uncredited: readonly string[]
 }
@@ -94,7 +97,7 @@ const uncredited = sql<{ signature: string }>`
     and to_account = 'budget:' || requester_id and transfers.amount_units = deposits.amount_units
   where state = 'credited' and transfers.id is null`
 
-async function read(trx: Trx): Promise<Books> {
+async function read(trx: Trx, landed: readonly string[]): Promise<Books> {
   return {
     balances: await sumsOf(trx, sql`select id as name, balance_units as sum_units from accounts`),
     flows: await rowsOf(trx, flows),
@@ -113,11 +116,14 @@ async function read(trx: Trx): Promise<Books> {
       .execute(),
     paidTwice: (await rowsOf(trx, twice)).map(({ task }) => task),
     bereft: (await rowsOf(trx, bereft)).map(({ task }) => task),
+    liabilities: await readLiabilities(trx, landed),
     uncredited: (await rowsOf(trx, uncredited)).map(({ signature }) => signature),
   }
 }
 
-export const readBooks = (db: Kysely<Database>): Promise<Books> => db.transaction().execute(read)
+/** `landed`: markers of batches whose money has left the treasury. */
+export const readBooks = (db: Kysely<Database>, landed: readonly string[]): Promise<Books> =>
+  db.transaction().execute((trx) => read(trx, landed))
 
 /** What the flows say that each account holds. */
 export function heldByFlows(all: readonly Flow[]): Map<string, bigint> {

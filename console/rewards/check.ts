@@ -5,6 +5,7 @@ import type { PayoutState } from '../store/states.ts'
 import { ACCOUNT_KINDS, type AccountKind, accounts, kindOf } from './accounts.ts'
 import { addUp, type Books, heldByFlows, readBooks } from './books.ts'
 import { commitmentFaults } from './commitments.ts'
+import type { Holdings } from './liabilities.ts'
 
 export interface Check {
   readonly name: string
@@ -39,7 +40,7 @@ const none = (name: string, found: readonly string[], bad: string, good: string)
   detail: found.length === 0 ? good : `${found.length} ${bad}, among them ${found[0]}`,
 })
 
-/** The kinds that bring money in from outside; nothing ever goes back there. */
+/** The kinds that bring money in from outside; nothing goes back there but what was `adopted` and is `attributed`. */
 const ENTRIES = ['deposit', 'grant', 'adopted'] as const
 
 function balanced({ balances, flows }: Books): Check {
@@ -49,7 +50,9 @@ function balanced({ balances, flows }: Books): Check {
   ]) as [AccountKind, bigint][]
   const held = inside.reduce((sum, [, amount]) => sum + amount, 0n)
   const entered = ENTRIES.map((kind) => addUp(flows, (flow) => (flow.kind === kind ? accounts.outside : undefined)))
-  const [deposits = 0n, grants = 0n, adopted = 0n] = entered.map(total)
+  const [deposits = 0n, grants = 0n, found = 0n] = entered.map(total)
+  const attributed = total(addUp(flows, ({ kind }) => (kind === 'attributed' ? accounts.outside : undefined)))
+  const adopted = found - attributed
   const sum = deposits + grants + adopted
   const ok = sum === held && sum + (balances.get(accounts.outside) ?? 0n) === 0n
   const left = `deposits ${deposits} + grants ${grants} + adopted ${adopted}`
@@ -61,6 +64,7 @@ function balanced({ balances, flows }: Books): Check {
 function enteredRightly({ flows }: Books): Check {
   const target = { deposit: 'budget', grant: 'budget', adopted: 'paid' } as const
   const isRight = ({ kind, from, to }: Books['flows'][number]): boolean => {
+    if (kind === 'attributed') return kindOf(from) === 'paid' && to === accounts.outside
     const entry = ENTRIES.find((name) => name === kind)
     if (entry === undefined) return from !== accounts.outside && to !== accounts.outside
     return from === accounts.outside && kindOf(to) === target[entry]
@@ -109,25 +113,17 @@ function inPayouts(name: string, { balances, paying }: Books, kind: 'in-payout' 
   return same(name, ofKind(balances, kind), lines, good)
 }
 
-/** Money owed to others. What is in a payout may have left the treasury already, so it is no claim on what is there. */
-const liabilitiesOf = (held: Sums): bigint =>
-  (['budget', 'reserved', 'pending', 'payable', 'royalty'] as const).reduce(
-    (sum, kind) => sum + total(ofKind(held, kind)),
-    0n,
-  )
-
-function covered({ balances }: Books, treasury: bigint): Check {
-  const liabilities = liabilitiesOf(balances)
-  const detail = `the treasury holds ${treasury}, ${liabilities} are owed`
-  return { name: 'the treasury covers what is owed', ok: treasury >= liabilities, detail }
+function covered({ liabilities }: Books, { units }: Holdings): Check {
+  const detail = `the treasury holds ${units}, ${liabilities} are owed`
+  return { name: 'the treasury covers what is owed', ok: units >= liabilities, detail }
 }
 
-/** `treasuryBalance`: base units on chain, when it could be read. */
+/** `holdings`: of the treasury, when the chain could be read. */
 export async function checkLedger(
   db: Kysely<Database>,
-  { treasuryBalance }: { readonly treasuryBalance?: bigint | undefined } = {},
+  { holdings }: { readonly holdings?: Holdings | undefined } = {},
 ): Promise<LedgerReport> {
-  const books = await readBooks(db)
+  const books = await readBooks(db, holdings?.landed ?? [])
   // A closed epoch changes no more, so it may be read after the snapshot.
   const tampered = await commitmentFaults(db, books.closed)
   const once = 'every task has at most one paid receipt'
@@ -152,7 +148,7 @@ export async function checkLedger(
     none('no task is paid twice', books.paidTwice, 'task(s)', once),
     inPayouts('money in payout belongs to open payouts', books, 'in-payout', 'in payout'),
     inPayouts('paid money belongs to finalized payouts', books, 'paid', 'paid'),
-    ...(treasuryBalance === undefined ? [] : [covered(books, treasuryBalance)]),
+    ...(holdings === undefined ? [] : [covered(books, holdings)]),
   ]
   return { ok: checks.every((check) => check.ok), checks }
 }

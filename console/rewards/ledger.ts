@@ -20,6 +20,8 @@ export type TransferKind =
   | 'payout-failed'
   /** outside → paid: found on the chain and not here, beyond what was payable here. */
   | 'adopted'
+  /** paid → outside: the whole of an `adopted` whose payee the operator named; what follows books it to that payee. */
+  | 'attributed'
   /** payable → operator's fees: the rent of a wallet's token account, withheld once. */
   | 'account-fee'
 

@@ -1,9 +1,10 @@
 // The account of one payee over a time: what it had, line by line what came and went, what it has. An owner's is what is owed
-// to it, in the hold or out of it; a requester's is its budget with what is reserved; a publisher's its royalties.
+// to it, in the hold or out of it; a requester's is its budget with what is reserved; a publisher's its royalties; the operator's its
+// fees.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Database } from '../store/schema.ts'
 import { type AccountId, accounts } from './accounts.ts'
-import type { Payee } from './payees.ts'
+import { OPERATOR_FEES, type Payee } from './payees.ts'
 
 export interface StatementLine {
   /** Epoch milliseconds; of lines that are a sum, of the last that is in it. */
@@ -40,6 +41,7 @@ function holdings(payee: Payee): AccountId[] {
   const [kind = '', id] = payee.split('/')
   if (id === undefined) return [accounts.pending(kind), accounts.payable(kind), accounts.inPayout(kind)]
   if (kind === 'requester') return [accounts.budget(id), accounts.reserved(id), accounts.inPayout(payee)]
+  if (payee === OPERATOR_FEES) return [accounts.operatorFees, accounts.inPayout(payee)]
   return [accounts.royalty(id), accounts.inPayout(payee)]
 }
 
@@ -121,7 +123,7 @@ export async function isPayee(db: Kysely<Database>, payee: Payee): Promise<boole
     return (await db.selectFrom('owners').select('id').where('id', '=', kind).executeTakeFirst()) !== undefined
   if (kind === 'requester')
     return (await db.selectFrom('requesters').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
-  if (kind !== 'publisher') return false
+  if (kind !== 'publisher') return payee === OPERATOR_FEES
   const account = db.selectFrom('accounts').select('id').where('id', '=', accounts.royalty(id))
   return (await account.executeTakeFirst()) !== undefined
 }

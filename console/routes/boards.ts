@@ -2,7 +2,6 @@
 // kept for ever, fetched in pieces, and need not be trusted on the way.
 import { createHash } from 'node:crypto'
 import type { ReadStream } from 'node:fs'
-import { Readable } from 'node:stream'
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { Desired } from '../../broker/protocol/packages.ts'
@@ -10,6 +9,7 @@ import { Arch } from '../../broker/protocol/software.ts'
 import { type Conditions, type Slice, sliceOf } from '../registry/range.ts'
 import { json, refusals, refuse } from './answers.ts'
 import { type BoardEnv, type BoardGuardOptions, requireBoard } from './board-guard.ts'
+import { createStreams } from './streams.ts'
 
 export interface BoardDesk {
   readonly guard: BoardGuardOptions
@@ -23,9 +23,6 @@ export interface BoardDesk {
   readonly now: () => number
 }
 
-/** Each holds a file open and a piece of it in memory. */
-const MAX_STREAMS = 128
-const MAX_STREAMS_OF_BOARD = 4
 const RETRY_AFTER_S = 5
 
 /** The name is the digest of the content: it never changes. Private, since it was asked for with a credential. */
@@ -82,27 +79,6 @@ const blob = createRoute({
 const isKnown = (c: Context, etag: string): boolean =>
   sliceOf({ ifNoneMatch: c.req.header('if-none-match') }, etag, 1).kind === 'unchanged'
 
-/** Open files, in all and by board. */
-function createPlaces() {
-  const taken = new Map<string, number>()
-  let all = 0
-  return {
-    take(device: string): boolean {
-      const own = taken.get(device) ?? 0
-      if (all >= MAX_STREAMS || own >= MAX_STREAMS_OF_BOARD) return false
-      taken.set(device, own + 1)
-      all += 1
-      return true
-    },
-    free(device: string): void {
-      const own = (taken.get(device) ?? 1) - 1
-      if (own === 0) taken.delete(device)
-      else taken.set(device, own)
-      all -= 1
-    },
-  }
-}
-
 const STATUS = { whole: 200, part: 206, unchanged: 304, mismatch: 412, unsatisfiable: 416 } as const
 
 function headersOf(slice: Slice, etag: string, size: number): Record<string, string> {
@@ -132,7 +108,7 @@ const conditionsOf = (c: Context): Conditions => ({
 })
 
 export function boardRoutes(desk: BoardDesk) {
-  const places = createPlaces()
+  const streams = createStreams(desk.now)
 
   async function sendBlob(c: Context<BoardEnv>, sha256: string): Promise<Response> {
     const size = await desk.blobBytes(sha256)
@@ -143,15 +119,13 @@ export function boardRoutes(desk: BoardDesk) {
     if ((slice.kind !== 'whole' && slice.kind !== 'part') || c.req.method === 'HEAD')
       return new Response(null, { status, headers })
     const device = c.get('device')
-    if (!places.take(device)) {
+    const { first, last } = slice.kind === 'part' ? slice : { first: 0, last: size - 1 }
+    const stream = streams.open(device, () => desk.readBlob(sha256, first, last))
+    if (stream === undefined) {
       c.header('retry-after', String(RETRY_AFTER_S))
       return refuse(c, 503, 'busy', 'Too many downloads are under way; try again in a moment.')
     }
-    const { first, last } = slice.kind === 'part' ? slice : { first: 0, last: size - 1 }
-    const file = desk.readBlob(sha256, first, last)
-    // However it ends: read to the end, cut by the board, or failed on the disk.
-    file.once('close', () => places.free(device))
-    return new Response(Readable.toWeb(file) as ReadableStream<Uint8Array>, { status, headers })
+    return new Response(stream as ReadableStream<Uint8Array>, { status, headers })
   }
 
   const router = new OpenAPIHono<BoardEnv>()

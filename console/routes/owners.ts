@@ -1,24 +1,19 @@
 // /api/owners and /api/wallets: who owns boards, and the wallets that payees are paid to.
 import { createRoute, z } from '@hono/zod-openapi'
 import { createRouter, json, no, type Refused, refusals } from './answers.ts'
+import { WalletChangeView } from './shapes.ts'
 
 const Id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -')
 const Payee = z
   .string()
-  .regex(/^((requester|publisher)\/)?[A-Za-z0-9_-]{1,64}$/, 'must be an owner id, requester/ID or publisher/ID')
+  .regex(
+    /^(((requester|publisher)\/)?[A-Za-z0-9_-]{1,64}|operator\/fees)$/,
+    'must be an owner id, requester/ID, publisher/ID or operator/fees',
+  )
 const Signature = z.string().min(64).max(90)
 
 export const OwnerView = z.object({ id: z.string(), name: z.string(), wallet: z.string().optional() })
 export type OwnerView = z.infer<typeof OwnerView>
-
-export const WalletChangeView = z.object({
-  id: z.int(),
-  payee: z.string(),
-  address: z.string(),
-  askedAt: z.iso.datetime(),
-  effectiveAt: z.iso.datetime(),
-})
-export type WalletChangeView = z.infer<typeof WalletChangeView>
 
 const Registered = z.discriminatedUnion('state', [
   z.object({ state: z.literal('registered'), address: z.string() }),

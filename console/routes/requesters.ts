@@ -5,10 +5,13 @@ import { PayoutView, Units } from './shapes.ts'
 
 const Id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -')
 const At = z.iso.datetime()
-/** Base units in a request: above zero, and what a chain can count. */
+/** 2^63 - 1: what the ledger's columns hold, in as many digits as the texts that are compared with it. */
+const MOST_UNITS = '9223372036854775807'
+/** Base units in a request: above zero, and what the ledger can count. */
 const Amount = z
   .string()
-  .regex(/^[1-9]\d{0,18}$/, 'must be a whole number of base units above zero')
+  .regex(/^[1-9]\d{0,18}$/, `must be a whole number of base units, from 1 to ${MOST_UNITS}`)
+  .refine((text) => text.length < MOST_UNITS.length || text <= MOST_UNITS, `must be at most ${MOST_UNITS} base units`)
   .describe('Base units')
 
 export const RequesterView = z.object({

@@ -73,7 +73,8 @@ const statement = createRoute({
   },
   responses: {
     200: {
-      description: 'Opening balance, lines and closing balance of an owner, requester/ID or publisher/ID.',
+      description:
+        'Opening balance, lines and closing balance of an owner, requester/ID, publisher/ID or operator/fees.',
       content: { 'application/json': { schema: StatementView }, 'text/csv': { schema: z.string() } },
     },
     ...refusals(400, 401, 403, 404),

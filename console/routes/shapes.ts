@@ -2,6 +2,7 @@
 // Money is a decimal string of integer base units; times are ISO 8601 UTC.
 import { z } from '@hono/zod-openapi'
 import {
+  Comparison,
   HeartbeatMessage,
   InfoMessage,
   ResultMessage,
@@ -38,6 +39,8 @@ export const Device = z.object({
   /** What is not as it should be now; empty for a board that is not heard of. */
   flags: z.array(VitalFlag).optional(),
   energy: HeartbeatMessage.shape.energy,
+  /** Present where models do not run on what was wanted, or run beside a GPU that nothing uses. */
+  provider: z.object({ wanted: z.string().optional(), used: z.string(), reason: z.string().optional() }).optional(),
   /** Changes when it says anew what it is (birth message) or how it is (vitals): a page that shows them reads them again. */
   told: z.string().optional(),
   /** All that receipts of this board were credited, ever. */
@@ -91,8 +94,7 @@ export const DeviceDetail = z.object({
       queue: z.int(),
       memMiB: z.number(),
       tempC: z.number().optional(),
-      /** Joules per inference. */
-      energyJ: z.number().optional(),
+      energy: HeartbeatMessage.shape.energy,
     }),
   ),
   tasks: z.array(TaskView),
@@ -274,6 +276,8 @@ export const ModelPlace = z.object({
   percent: z.number().optional(),
   /** Why it waits or refuses. */
   reason: z.string().optional(),
+  /** Of what it serves, where this board measured it. */
+  besideFp32: Comparison.optional(),
 })
 export type ModelPlace = z.infer<typeof ModelPlace>
 
@@ -363,6 +367,8 @@ export const Rewards = z.object({
       boards: z.int(),
       pending: Units,
       payable: Units,
+      /** Why what is payable is not paid out. */
+      held: z.string().optional(),
       inPayout: Units,
       paid: Units,
     }),
@@ -383,6 +389,16 @@ export const Rewards = z.object({
   troubles: z.array(z.string()),
 })
 export type Rewards = z.infer<typeof Rewards>
+
+/** A payee that will be paid elsewhere, and whose present wallet did not agree. */
+export const WalletChangeView = z.object({
+  id: z.int(),
+  payee: z.string(),
+  address: z.string(),
+  askedAt: At,
+  effectiveAt: At,
+})
+export type WalletChangeView = z.infer<typeof WalletChangeView>
 
 /** What a payee had, what came and went, what it has (rewards/statement.ts). */
 export const StatementView = z.object({
@@ -458,6 +474,8 @@ export const EVENTS = {
   payout: PayoutView,
   /** Money moved; the Earnings page asks again. */
   rewards: z.object({ at: At }),
+  /** Which changes of wallet wait, whenever one is asked for, stopped or made. */
+  wallets: z.object({ waiting: z.array(WalletChangeView) }),
 } as const
 export type ConsoleEvent = {
   [K in keyof typeof EVENTS]: { event: K; data: z.infer<(typeof EVENTS)[K]> }

@@ -11,13 +11,13 @@ import type { ChainTransfer, PayoutChain, Share } from './payer.ts'
 
 type Trx = Kysely<Database>
 
-interface Adopted extends Share {
+export interface Adopted extends Share {
   readonly payee: Payee
   /** What is payable here of it. */
   readonly owed: bigint
 }
 
-const least = (a: bigint, b: bigint): bigint => (a < b ? a : b)
+export const least = (a: bigint, b: bigint): bigint => (a < b ? a : b)
 
 /** Payees by address, those of today before those of the past. */
 async function payeesByAddress(trx: Trx): Promise<Map<string, Payee[]>> {
@@ -54,7 +54,8 @@ async function linesOf(trx: Trx, received: readonly Share[]): Promise<Adopted[]>
   return [...lines.values()]
 }
 
-function transfersOf({ payee, units, owed }: Adopted, ref: string, at: number): Transfer[] {
+/** `ref`: the line of the batch. */
+export function transfersOf({ payee, units, owed }: Omit<Adopted, 'wallet'>, ref: string, at: number): Transfer[] {
   const [inPayout, paid] = [accounts.inPayout(payee), accounts.paid(payee)]
   const known: Transfer[] =
     owed === 0n
@@ -67,6 +68,16 @@ function transfersOf({ payee, units, owed }: Adopted, ref: string, at: number): 
     ? known
     : [...known, { kind: 'adopted', ref, from: accounts.outside, to: paid, amount: units - owed, at }]
 }
+
+/** A requester that asks what became of a withdrawal, which failed here and was paid by a database that is lost, is told of the latter. */
+const showWithdrawal = (trx: Trx, name: string, adopted: string) =>
+  trx
+    .updateTable('withdrawals')
+    .set({ batch_id: adopted })
+    .where('batch_id', 'in', (failed) =>
+      failed.selectFrom('payout_batches').select('id').where('id', '=', name).where('state', '=', 'failed'),
+    )
+    .execute()
 
 /** Its name here: the one it has on the chain, unless that is in use here for another transaction. */
 async function nameOf(trx: Trx, { memo = '', signature }: ChainTransfer, chain: Pick<PayoutChain, 'markerOf'>) {
@@ -101,7 +112,8 @@ export async function adopt(
     .insertInto('payout_batches')
     .values({ ...name, ...dates, epoch_id: epoch, state: 'finalized', marker_lamports: 0 })
     .execute()
-  const { signature, wire, blockhash } = transfer
+  const { signature, wire, blockhash, memo = '' } = transfer
+  await showWithdrawal(trx, batchOfMemo(memo) ?? signature, name.id)
   const attempt = {
     batch_id: name.id,
     attempt: 1,

@@ -12,9 +12,20 @@ const GENESIS_HASHES = {
   'mainnet-beta': '5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d',
 } as const satisfies Record<Exclude<Cluster, 'local'>, string>
 
-const META_KEY = 'chain.genesis'
+const GENESIS_KEY = 'chain.genesis'
+const MINT_KEY = 'chain.mint'
 
 const isPublic = (genesisHash: string): boolean => Object.values<string>(GENESIS_HASHES).includes(genesisHash)
+
+/** Remembers the first value there ever was; answers that one. */
+async function firstOf(db: Kysely<Database>, key: string, value: string): Promise<string> {
+  await db
+    .insertInto('meta')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.column('key').doNothing())
+    .execute()
+  return (await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirstOrThrow()).value
+}
 
 /**
  * Refuses (ChainError `wrong-chain`) an RPC of another cluster than the configured one, and another chain than the one
@@ -28,17 +39,26 @@ export async function assertChain(db: Kysely<Database>, cluster: Cluster, genesi
       'wrong-chain',
       `the RPC serves the chain with genesis hash ${genesisHash}, which is not ${cluster}; correct the RPC URL or the cluster`,
     )
-  await db
-    .insertInto('meta')
-    .values({ key: META_KEY, value: genesisHash })
-    .onConflict((conflict) => conflict.column('key').doNothing())
-    .execute()
-  const { value } = await db.selectFrom('meta').select('value').where('key', '=', META_KEY).executeTakeFirstOrThrow()
+  const value = await firstOf(db, GENESIS_KEY, genesisHash)
   if (value !== genesisHash)
     throw new ChainError(
       'wrong-chain',
       `this database paid on the chain with genesis hash ${value}, but the RPC serves ${genesisHash}; ` +
         'use the chain it began with, or a new data folder',
+    )
+}
+
+/**
+ * Refuses (ChainError `bad-mint`) another token than the one this database began with: its amounts are base units of that one,
+ * and what is owed in one token would be paid in another.
+ */
+export async function assertMint(db: Kysely<Database>, mint: string): Promise<void> {
+  const value = await firstOf(db, MINT_KEY, mint)
+  if (value !== mint)
+    throw new ChainError(
+      'bad-mint',
+      `this database owes and pays tokens of the mint ${value}, but the mint of this start is ${mint}; ` +
+        'use the mint it began with, or a new data folder',
     )
 }
 

@@ -1,26 +1,36 @@
 // Both sides of a reconciliation: the treasury's whole history from the chain, and the batches from the database.
 import type { Kysely } from 'kysely'
 import type { Database } from '../store/schema.ts'
+import { compareDeposits, type DepositComparison } from './deposits/compare.ts'
+import type { DepositChain } from './deposits/deposit-chain.ts'
 import { historyOf } from './look.ts'
 import type { ChainTransfer, PayoutChain } from './payer.ts'
-import { type LedgerBatch, type Reconciliation, reconcile } from './reconcile.ts'
+import { type ChainSide, type LedgerBatch, type Reconciliation, reconcile } from './reconcile.ts'
 
 const AT_ONCE = 8
 
-type Chain = Pick<PayoutChain, 'treasury' | 'finalized' | 'history' | 'transfer'>
+type Chain = Pick<PayoutChain, 'treasury' | 'accountOf' | 'finalized' | 'history' | 'transfer'>
 
-/** Finalized and successful, newest first; those that moved no token and are no payout are left out. */
-async function transfersOf(chain: Chain): Promise<ChainTransfer[]> {
+/**
+ * Those that moved no token and are no payout are left out. Asked for by the token account: whatever moves its tokens names it,
+ * whoever signs and whoever pays the fee.
+ */
+async function sideOf(chain: Chain): Promise<ChainSide> {
   const { slot } = await chain.finalized()
+  const account = chain.accountOf(chain.treasury)
   const transfers: ChainTransfer[] = []
-  for await (const page of historyOf(chain, chain.treasury, slot)) {
+  const untold: string[] = []
+  for await (const page of historyOf(chain, account, slot)) {
     const signatures = page.filter(({ isFinal, hasFailed }) => isFinal && !hasFailed).map(({ signature }) => signature)
     for (let at = 0; at < signatures.length; at += AT_ONCE) {
-      const found = await Promise.all(signatures.slice(at, at + AT_ONCE).map(chain.transfer))
+      const part = signatures.slice(at, at + AT_ONCE)
+      const found = await Promise.all(part.map(chain.transfer))
       transfers.push(...found.filter((transfer) => transfer !== undefined))
+      untold.push(...part.filter((_, index) => found[index] === undefined))
     }
   }
-  return transfers.filter(({ treasuryChange, memo }) => treasuryChange !== 0n || memo !== undefined)
+  const moved = transfers.filter(({ treasuryChange, memo }) => treasuryChange !== 0n || memo !== undefined)
+  return { transfers: moved, untold, account }
 }
 
 async function batchesOf(db: Kysely<Database>): Promise<LedgerBatch[]> {
@@ -44,10 +54,26 @@ const isFinal = ({ state }: LedgerBatch): boolean => state === 'finalized'
 /** Rejects with ChainError when the chain does not answer. */
 export async function collectAndReconcile(db: Kysely<Database>, chain: Chain): Promise<Reconciliation> {
   const before = new Set((await batchesOf(db)).filter(isFinal).map(({ id }) => id))
-  const transfers = await transfersOf(chain)
+  const side = await sideOf(chain)
   // What became final here while the chain was read may have been read there before it was final.
   const batches = (await batchesOf(db)).map((batch): LedgerBatch => {
     return isFinal(batch) && !before.has(batch.id) ? { ...batch, state: 'confirmed' } : batch
   })
-  return reconcile(transfers, batches)
+  return reconcile(side, batches)
+}
+
+export interface WholeReconciliation extends Reconciliation {
+  readonly deposits: Omit<DepositComparison, 'differences'>
+}
+
+/** Payouts and deposits. Rejects with ChainError when the chain does not answer. */
+export async function reconcileAll(
+  db: Kysely<Database>,
+  payer: Chain,
+  depositChain: Pick<DepositChain, 'arrivals' | 'change'>,
+): Promise<WholeReconciliation> {
+  const payouts = await collectAndReconcile(db, payer)
+  const { differences: more, ...deposits } = await compareDeposits(db, depositChain)
+  const differences = [...payouts.differences, ...more]
+  return { ...payouts, deposits, differences, ok: differences.length === 0 }
 }

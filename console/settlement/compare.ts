@@ -5,10 +5,10 @@ import type { Logger } from 'pino'
 import type { Database } from '../store/schema.ts'
 import type { PayoutState } from '../store/states.ts'
 import { adopt } from './adopt.ts'
+import { differences, NOTHING_YET, writeMark } from './differences.ts'
 import type { WriterLease } from './lease.ts'
-import { historyOf } from './look.ts'
-import { batchOfMemo, tableOfMemo } from './memo.ts'
-import type { ChainTransfer, HistoryEntry, PayoutChain } from './payer.ts'
+import { beyondNotice, lostTrouble } from './lost.ts'
+import type { ChainTransfer, PayoutChain } from './payer.ts'
 import type { Mode } from './round.ts'
 
 export interface GateOptions {
@@ -23,16 +23,28 @@ export interface GateOptions {
   /** Lookup tables that the treasury's history names; false when they must be told again. */
   readonly tablesSeen: (addresses: readonly string[]) => Promise<boolean>
   /**
+   * Reads all that requesters paid in, before payouts are taken in: withdrawals are booked against it. Answers until when
+   * that must wait. Absent where nobody pays in.
+   */
+  readonly readDeposits?: () => Promise<string | undefined>
+  /**
    * Blocks to wait after a start, so that all that a lost database had sent has landed or expired; 0 for a chain that
    * executes at once what it is given.
    */
   readonly quietBlocks: number
 }
 
+interface Passed {
+  readonly mode: Mode
+  readonly trouble: string | undefined
+}
+
 export interface Gate {
   /** What may be done now, and why not more. One step towards `pay`, if it is not there yet. */
-  pass(openBatches: number): Promise<{ readonly mode: Mode; readonly trouble: string | undefined }>
+  pass(openBatches: number): Promise<Passed>
   readonly isOpen: boolean
+  /** What people should know of what was taken in, though nothing waits for it. */
+  readonly notice: string | undefined
   /** From now on the next comparison is needed first. */
   close(): void
   /** As close, until this payout is in the database; true when it was awaited already. */
@@ -40,97 +52,6 @@ export interface Gate {
 }
 
 type Chain = GateOptions['chain']
-
-interface Differences {
-  /** On the chain and not here, oldest first. */
-  readonly unknown: readonly ChainTransfer[]
-  /** The newest final transaction of the chain. */
-  readonly newest: string | undefined
-  /** Addresses of lookup tables that were made meanwhile. */
-  readonly tables: readonly string[]
-  /** Why they cannot be told yet. */
-  readonly trouble: string | undefined
-}
-
-const NOTHING_YET = 'payouts wait: the chain has a payout that this database does not know, and it is not final yet'
-
-async function statesOf(
-  db: Kysely<Database>,
-  page: readonly HistoryEntry[],
-): Promise<ReadonlyMap<string, PayoutState>> {
-  const rows = await db
-    .selectFrom('payout_attempts as a')
-    .innerJoin('payout_batches as b', 'b.id', 'a.batch_id')
-    .select(['a.signature', 'b.state'])
-    .where(
-      'a.signature',
-      'in',
-      page.map(({ signature }) => signature),
-    )
-    .execute()
-  return new Map(rows.map(({ signature, state }) => [signature, state]))
-}
-
-const MARK = 'payouts.compared'
-
-/** The newest final transaction when a comparison last found nothing missing; a backup holds that of its own time. */
-async function readMark(db: Kysely<Database>): Promise<string | undefined> {
-  return (await db.selectFrom('meta').select('value').where('key', '=', MARK).executeTakeFirst())?.value
-}
-
-const writeMark = (db: Kysely<Database>, signature: string) =>
-  db
-    .insertInto('meta')
-    .values({ key: MARK, value: signature })
-    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: signature }))
-    .execute()
-
-interface Entries {
-  readonly unknown: readonly HistoryEntry[]
-  readonly tables: readonly string[]
-  readonly newest: string | undefined
-}
-
-/**
- * Entries newer than the mark, newest first. What is older was compared, and nobody can have added to it: what a lost database
- * paid, it planned after the backup, hence after the mark. A payout that is final here is no such mark: one that was sent beside
- * it, by a database that is lost, may have landed before it.
- */
-async function unknownEntries(db: Kysely<Database>, chain: Chain, slot: number): Promise<Entries | string> {
-  const unknown: HistoryEntry[] = []
-  const tables: string[] = []
-  const mark = await readMark(db)
-  let newest: string | undefined
-  for await (const page of historyOf(chain, chain.treasury, slot)) {
-    const states = await statesOf(db, page)
-    for (const entry of page) {
-      if (entry.isFinal) newest ??= entry.signature
-      if (entry.signature === mark) return { unknown, tables, newest }
-      if (entry.hasFailed) continue
-      const table = entry.memo === undefined ? undefined : tableOfMemo(entry.memo)
-      if (table !== undefined) tables.push(table)
-      const state = states.get(entry.signature)
-      if (state === 'failed' && entry.isFinal)
-        return `payouts stop: the chain paid ${entry.signature}, which failed here; run bramble rewards reconcile`
-      if (state === undefined && entry.memo !== undefined && batchOfMemo(entry.memo) !== undefined) unknown.push(entry)
-    }
-  }
-  return { unknown, tables, newest }
-}
-
-async function differences(db: Kysely<Database>, chain: Chain, slot: number): Promise<Differences> {
-  const entries = await unknownEntries(db, chain, slot)
-  if (typeof entries === 'string') return { unknown: [], newest: undefined, tables: [], trouble: entries }
-  const { newest, tables } = entries
-  const unknown: ChainTransfer[] = []
-  for (const { signature, isFinal } of entries.unknown.toReversed()) {
-    const found = isFinal ? await chain.transfer(signature) : undefined
-    if (found === undefined) return { unknown: [], newest, tables, trouble: NOTHING_YET }
-    // Anybody may write such a memo and name the treasury; only what it signed is a payout.
-    if (found.isOurs) unknown.push(found)
-  }
-  return { unknown, newest, tables, trouble: undefined }
-}
 
 /** Final transfers never change: with many of them, each turn goes on from what the one before was answered. */
 function remembering(chain: Chain): { readonly chain: Chain; forget(): void } {
@@ -148,12 +69,13 @@ function remembering(chain: Chain): { readonly chain: Chain; forget(): void } {
   }
 }
 
-export function createGate(options: GateOptions): Gate {
+/** One step at a time; `step` answers why it is not done yet. */
+function createComparison(options: GateOptions) {
   const memory = remembering(options.chain)
   const { chain } = memory
-  const { db, lease, now, log, moved, isKnown, tablesSeen, quietBlocks } = options
+  const { db, lease, now, log, moved, isKnown, tablesSeen, readDeposits, quietBlocks } = options
   const awaited = new Set<string>()
-  let isOpen = false
+  let isDone = false
   let firstHeight: number | undefined
 
   /** Oldest first, each by itself: a crash between two leaves the newest known as the place to go on from. */
@@ -179,40 +101,76 @@ export function createGate(options: GateOptions): Gate {
     return true
   }
 
+  const takeIn = async (unknown: readonly ChainTransfer[], openBatches: number): Promise<Passed> => {
+    for (const { signature } of unknown) awaited.add(signature)
+    const trouble = `payouts wait: the chain has ${unknown.length} payout(s) that this database does not know; they are taken in`
+    if (openBatches > 0) return { mode: 'wind-up', trouble }
+    const waits = await readDeposits?.()
+    if (waits !== undefined) return { mode: 'watch', trouble: `${trouble} when ${waits}` }
+    await adoptAll(unknown)
+    return { mode: 'watch', trouble }
+  }
+
   return {
-    get isOpen() {
-      return isOpen
+    close(): void {
+      isDone = false
     },
-    close() {
-      isOpen = false
-    },
-    awaits(signature) {
+    awaits(signature: string): boolean {
       const isNew = !awaited.has(signature)
       awaited.add(signature)
-      isOpen = false
+      isDone = false
       return !isNew
     },
-    async pass(openBatches) {
-      if (isOpen) return { mode: 'pay', trouble: undefined }
+    async step(openBatches: number): Promise<Passed | undefined> {
+      if (isDone) return undefined
       const { slot, height } = await chain.finalized()
       firstHeight ??= height
       if (height < firstHeight + quietBlocks)
         return { mode: 'watch', trouble: 'payouts wait: what an earlier console may have sent is given time to land' }
       const { unknown, newest, tables, trouble } = await differences(db, chain, slot)
       if (trouble !== undefined) return { mode: 'watch', trouble }
-      for (const { signature } of unknown) awaited.add(signature)
-      if (unknown.length === 0) {
-        // Payouts do not wait for tables; they are told later, or found again at the next start.
-        const isTold = tables.length === 0 || (await tablesSeen(tables))
-        isOpen = await isComplete()
-        if (isOpen) memory.forget()
-        if (isOpen && isTold && newest !== undefined) await writeMark(db, newest)
-        return isOpen ? { mode: 'pay', trouble: undefined } : { mode: 'watch', trouble: NOTHING_YET }
-      }
-      const wait = `payouts wait: the chain has ${unknown.length} payout(s) that this database does not know; they are taken in`
-      if (openBatches > 0) return { mode: 'wind-up', trouble: wait }
-      await adoptAll(unknown)
-      return { mode: 'watch', trouble: wait }
+      if (unknown.length > 0) return takeIn(unknown, openBatches)
+      // Payouts do not wait for tables; they are told later, or found again at the next start.
+      const isTold = tables.length === 0 || (await tablesSeen(tables))
+      isDone = await isComplete()
+      if (!isDone) return { mode: 'watch', trouble: NOTHING_YET }
+      memory.forget()
+      if (isTold && newest !== undefined) await writeMark(db, chain.treasury, newest)
+      return undefined
+    },
+  }
+}
+
+export function createGate(options: GateOptions): Gate {
+  const { db, now } = options
+  const comparison = createComparison(options)
+  let isOpen = false
+  let notice: string | undefined
+
+  return {
+    get isOpen() {
+      return isOpen
+    },
+    get notice() {
+      return notice
+    },
+    close() {
+      isOpen = false
+      comparison.close()
+    },
+    awaits(signature) {
+      isOpen = false
+      return comparison.awaits(signature)
+    },
+    async pass(openBatches) {
+      if (isOpen) return { mode: 'pay', trouble: undefined }
+      const passed = await comparison.step(openBatches)
+      if (passed !== undefined) return passed
+      const trouble = await lostTrouble(db)
+      isOpen = trouble === undefined
+      if (isOpen) notice = await beyondNotice(db, now())
+      // What is open might hold money of whoever is lost.
+      return { mode: isOpen ? 'pay' : openBatches > 0 ? 'wind-up' : 'watch', trouble }
     },
   }
 }

@@ -20,11 +20,14 @@ export interface Deposits {
   addressOf(requester: string): Promise<DepositAddress>
   /** One look at every address. False when the chain did not answer. */
   turn(): Promise<boolean>
+  /**
+   * For a database that came from a backup: credits what came to any requester, also to an address that was made since. Answers
+   * until when it must wait for the rest. Rejects with ChainError.
+   */
+  readAll(): Promise<string | undefined>
   /** Credits what came to one requester. Rejects with ChainError. */
   read(requester: string): Promise<void>
   run(signal: AbortSignal): Promise<void>
-  /** Base units that lie in deposit accounts; undefined while the chain did not tell. */
-  held(): bigint | undefined
   list(requester: string, limit: number): Promise<Deposit[]>
   /** Why nothing is credited at the moment (a sentence for people); undefined when all is well. */
   trouble(): string | undefined
@@ -33,14 +36,13 @@ export interface Deposits {
 const MAX_BACK_OFF_MS = 5 * 60_000
 export function createDeposits(options: DepositsOptions): Deposits {
   const { db, chain, log, sleep = (ms, { signal }) => sleepFor(ms, undefined, { signal }) } = options
-  let held: bigint | undefined
   let trouble: string | undefined
 
   const look = createLook(options)
 
   async function turn(): Promise<boolean> {
     try {
-      held = await look.all()
+      await look.all()
       trouble = look.trouble()
       return true
     } catch (error) {
@@ -51,22 +53,29 @@ export function createDeposits(options: DepositsOptions): Deposits {
     }
   }
 
+  async function addressOf(requester: string): Promise<DepositAddress> {
+    const { wallet, account } = chain.addressOf(requester)
+    await db
+      .insertInto('deposit_addresses')
+      .values({ requester_id: requester, wallet, account, read_up_to: null, read_at: null })
+      .onConflict((conflict) => conflict.column('requester_id').doNothing())
+      .execute()
+    // As it was told first: with another treasury key the old address still is where money comes.
+    return db
+      .selectFrom('deposit_addresses')
+      .select(['wallet', 'account'])
+      .where('requester_id', '=', requester)
+      .executeTakeFirstOrThrow()
+  }
+
   return {
-    async addressOf(requester) {
-      const { wallet, account } = chain.addressOf(requester)
-      await db
-        .insertInto('deposit_addresses')
-        .values({ requester_id: requester, wallet, account, read_up_to: null, read_at: null })
-        .onConflict((conflict) => conflict.column('requester_id').doNothing())
-        .execute()
-      // As it was told first: with another treasury key the old address still is where money comes.
-      return db
-        .selectFrom('deposit_addresses')
-        .select(['wallet', 'account'])
-        .where('requester_id', '=', requester)
-        .executeTakeFirstOrThrow()
-    },
+    addressOf,
     turn,
+    async readAll() {
+      for (const { id } of await db.selectFrom('requesters').select('id').execute()) await addressOf(id)
+      await look.all()
+      return look.isComplete() ? undefined : 'the RPC has told every deposit that it lists'
+    },
     read: look.read,
     async run(signal) {
       let failures = 0
@@ -76,7 +85,6 @@ export function createDeposits(options: DepositsOptions): Deposits {
         await sleep(delayMs, { signal }).catch(() => undefined)
       }
     },
-    held: () => held,
     list: (requester, limit) =>
       db
         .selectFrom('deposits')

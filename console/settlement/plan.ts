@@ -1,14 +1,14 @@
 // Claims what payees may be paid: within one transaction their money moves into batches whose sums are frozen.
 import type { Kysely } from 'kysely'
-import { accounts, holderOf, kindOf } from '../rewards/accounts.ts'
-import { newestHead, openEpoch } from '../rewards/epochs.ts'
-import { post, type Transfer } from '../rewards/ledger.ts'
-import { type Payee, publisherPayee, requesterPayee, sourceOf } from '../rewards/payees.ts'
+import { holderOf, kindOf } from '../rewards/accounts.ts'
+import { readLiabilities } from '../rewards/liabilities.ts'
+import { OPERATOR_FEES, type Payee, publisherPayee } from '../rewards/payees.ts'
 import type { Database } from '../store/schema.ts'
 import { allWallets } from '../wallets/wallets.ts'
 import { fill } from './fill.ts'
-import { memoOf } from './memo.ts'
+import { type Claim, namesOf, planBatch } from './new-batch.ts'
 import { MAX_TRANSACTION_BYTES, type PayoutChain, type Share, type Through } from './payer.ts'
+import { accountTerms, feesThatMayGoBack, payeesWithRent } from './rent.ts'
 import { walletFault } from './solana.ts'
 import { createSelection } from './tables/table-chain.ts'
 
@@ -23,7 +23,7 @@ export interface Payable {
 
 export interface PlanSettings {
   readonly minimumUnits: bigint
-  /** Withheld once, from the payout that makes a wallet's token account; 0 when the operator bears its rent. */
+  /** Withheld from the payout that makes a wallet's token account; 0: the operator bears its rent, once for each payee. */
   readonly accountFeeUnits: bigint
 }
 
@@ -36,30 +36,29 @@ const heldBecause = (wallet: string | undefined, units: bigint, minimumUnits: bi
   return units < minimumUnits ? `below the minimum payout: ${units} of ${minimumUnits} base units` : undefined
 }
 
-const payeeOf = (account: string): Payee =>
-  kindOf(account) === 'royalty' ? publisherPayee(holderOf(account)) : holderOf(account)
+function payeeOf(account: string): Payee {
+  const kind = kindOf(account)
+  if (kind === 'fee') return OPERATOR_FEES
+  return kind === 'royalty' ? publisherPayee(holderOf(account)) : holderOf(account)
+}
 
-/** Every owner and publisher with payable money, and why it would stay where it is. */
+/** Every owner, publisher and the operator with payable money, and why it would stay where it is. */
 export async function payables(db: Kysely<Database>, minimumUnits: bigint): Promise<Payable[]> {
   const rows = await db
     .selectFrom('accounts')
     .select(['id', 'balance_units'])
-    .where('kind', 'in', ['payable', 'royalty'])
+    .where('kind', 'in', ['payable', 'royalty', 'fee'])
     .where('balance_units', '>', 0n)
     .orderBy('id')
     .execute()
   const wallets = await allWallets(db)
-  return rows.map(({ id, balance_units: units }) => {
+  const kept = await feesThatMayGoBack(db)
+  return rows.flatMap(({ id, balance_units }) => {
     const payee = payeeOf(id)
+    const units = balance_units - (payee === OPERATOR_FEES ? kept : 0n)
     const wallet = wallets.get(payee)
-    return { payee, units, wallet, held: heldBecause(wallet, units, minimumUnits) }
+    return units > 0n ? [{ payee, units, wallet, held: heldBecause(wallet, units, minimumUnits) }] : []
   })
-}
-
-interface Claim extends Share {
-  readonly payee: Payee
-  /** Withheld for the wallet's new token account. */
-  readonly fee: bigint
 }
 
 export interface PlanOptions extends PlanSettings {
@@ -68,6 +67,8 @@ export interface PlanOptions extends PlanSettings {
   readonly chain: Planner
   /** Wallets that have their token account; of any other it is assumed that it must be made. */
   readonly withAccount: ReadonlySet<string>
+  /** Base units in the treasury's own account. */
+  readonly treasuryUnits: bigint
   /** What payouts can go through now. A batch that needs none is sent without. */
   readonly through: Through
 }
@@ -78,7 +79,10 @@ export async function planPayouts(
   options: PlanOptions,
 ): Promise<{ planned: string[]; payouts: number; held: Payable[] }> {
   const { withAccount, chain, through } = options
-  const all = (await payables(trx, options.minimumUnits)).map((one) => claimOf(one, options))
+  const due = await payables(trx, options.minimumUnits)
+  const hadRent = await payeesWithRent(trx, payeesWithout(due, withAccount))
+  const spare = options.treasuryUnits - (await readLiabilities(trx))
+  const all = due.map((one) => claimOf(one, { ...options, hadRent, spare }))
   const claims = all.flatMap(({ claim }) => (claim ? [claim] : []))
   const without = new Set(claims.map(({ wallet }) => wallet).filter((wallet) => !withAccount.has(wallet)))
   const naming = await namesOf(trx, options.epoch)
@@ -102,14 +106,33 @@ export async function planPayouts(
   return { planned, payouts: claims.length, held }
 }
 
-function claimOf(payable: Payable, options: PlanOptions): { payable: Payable; claim?: Claim } {
+const payeesWithout = (due: readonly Payable[], withAccount: ReadonlySet<string>): Payee[] =>
+  due.flatMap(({ payee, wallet, held }) =>
+    held === undefined && wallet !== undefined && !withAccount.has(wallet) ? [payee] : [],
+  )
+
+interface Claiming extends PlanOptions {
+  readonly hadRent: ReadonlySet<Payee>
+  /** What the treasury holds beyond all it owes; below zero what it lacks. */
+  readonly spare: bigint
+}
+
+function claimOf(payable: Payable, options: Claiming): { payable: Payable; claim?: Claim } {
   const { payee, wallet, held } = payable
   if (held !== undefined || wallet === undefined) return { payable }
-  const fee = options.withAccount.has(wallet) ? 0n : options.accountFeeUnits
+  const hold = (why: string) => ({ payable: { ...payable, held: why } })
+  const lacking = payable.units - options.spare
+  if (payee === OPERATOR_FEES && lacking > 0n)
+    return hold(`the operator is paid last, and the treasury lacks ${lacking} base units to cover everybody and this`)
+  const facts = { hasAccount: options.withAccount.has(wallet), hadRent: options.hadRent.has(payee) }
+  const terms = accountTerms({ payee, wallet, ...facts, feeUnits: options.accountFeeUnits })
+  if ('why' in terms) return hold(terms.why)
+  const { fee } = terms
   const units = payable.units - fee
   if (units >= options.minimumUnits && units > 0n) return { payable, claim: { payee, wallet, units, fee } }
-  const why = `below the minimum payout: ${payable.units} of ${options.minimumUnits} base units and ${fee} for a new token account`
-  return { payable: { ...payable, held: why } }
+  return hold(
+    `below the minimum payout: ${payable.units} of ${options.minimumUnits} base units and ${fee} for a new token account`,
+  )
 }
 
 /** Of batches that failed by something in them, as long as their payees have not been paid since. */
@@ -134,97 +157,4 @@ async function payeesOfFaulty(trx: Kysely<Database>): Promise<ReadonlySet<Payee>
     )
     .execute()
   return new Set(rows.map(({ payee }) => payee))
-}
-
-interface Names {
-  readonly nextId: () => string
-  readonly memoOf: (id: string) => string
-}
-
-/**
- * Ids go on after the highest one of the epoch, also after those found on the chain: a database restored from a backup must
- * not give another batch the same name.
- */
-async function namesOf(trx: Kysely<Database>, epoch: number): Promise<Names> {
-  const start = `e${epoch}-`
-  const rows = await trx
-    .selectFrom('payout_batches')
-    .select('id')
-    .where('id', '>=', start)
-    // The character after '-'.
-    .where('id', '<', `e${epoch}.`)
-    .execute()
-  let highest = 0
-  for (const { id } of rows) highest = Math.max(highest, Number.parseInt(id.slice(start.length), 10) || 0)
-  const head = await newestHead(trx)
-  return { nextId: () => `${start}${++highest}`, memoOf: (id) => memoOf(id, head) }
-}
-
-interface BatchOptions extends Names {
-  readonly epoch: number
-  readonly now: number
-  readonly chain: Pick<Planner, 'markerOf'>
-}
-
-async function planBatch(trx: Kysely<Database>, claims: readonly Claim[], options: BatchOptions): Promise<string> {
-  const { epoch, now } = options
-  const id = options.nextId()
-  const batch = {
-    id,
-    epoch_id: epoch,
-    memo: options.memoOf(id),
-    marker: options.chain.markerOf(id),
-    marker_lamports: 0,
-  }
-  const dates = { created_at: now, updated_at: now, failure: null, adopted_at: null, reclaimed_at: null }
-  await trx
-    .insertInto('payout_batches')
-    .values({ ...batch, ...dates, state: 'planned' })
-    .execute()
-  const lines = claims.map((claim, index) => ({ ...claim, id: `${id}/${index + 1}` }))
-  await trx
-    .insertInto('payouts')
-    .values(
-      lines.map(({ id: line, payee, wallet, units }) => ({
-        id: line,
-        batch_id: id,
-        payee,
-        wallet,
-        amount_units: units,
-        rent_lamports: 0,
-      })),
-    )
-    .execute()
-  await post(
-    trx,
-    lines.flatMap((line) => transfersOf(line, now)),
-  )
-  return id
-}
-
-function transfersOf({ id, payee, units, fee }: Claim & { readonly id: string }, at: number): Transfer[] {
-  const from = sourceOf(payee)
-  const payout = { kind: 'payout', ref: id, from, to: accounts.inPayout(payee), amount: units, at } as const
-  if (fee === 0n) return [payout]
-  return [payout, { kind: 'account-fee', ref: id, from, to: accounts.operatorFees, amount: fee, at }]
-}
-
-export interface Withdrawal {
-  readonly requester: string
-  readonly units: bigint
-  readonly wallet: string
-}
-
-/**
- * A batch of one line, out of a requester's budget. Throws LedgerError `insufficient` when the budget holds less: what is
- * reserved cannot be withdrawn.
- */
-export async function planWithdrawal(
-  trx: Kysely<Database>,
-  { requester, units, wallet }: Withdrawal,
-  { now, chain }: { readonly now: number; readonly chain: Pick<PayoutChain, 'markerOf'> },
-): Promise<string> {
-  const epoch = await openEpoch(trx, now)
-  const claim = { payee: requesterPayee(requester), wallet, units, fee: 0n }
-  return planBatch(trx, [claim], { epoch, now, chain, ...(await namesOf(trx, epoch)) })
 }

@@ -17,6 +17,10 @@ export const DIFFERENCES = [
   'paid-twice',
   'paid-though-failed',
   'unknown',
+  'deposit-missing',
+  'deposit-differs',
+  'deposit-only-here',
+  'unreadable',
 ] as const
 
 export interface Difference {
@@ -29,7 +33,7 @@ export interface Difference {
 
 export interface Reconciliation {
   readonly ok: boolean
-  /** Of the treasury's history that moved tokens or carry a payout's memo. */
+  /** Of the history of the treasury's token account: all that moved tokens or carry a payout's memo. */
   readonly transactions: number
   /** Base units that payouts moved, as the chain has it and as the ledger has it. */
   readonly chain: { readonly payouts: number; readonly units: bigint }
@@ -56,14 +60,26 @@ function unequal(chain: readonly Share[], ledger: readonly Share[]): string | un
   return wallet && `${wallet} got ${paid.get(wallet) ?? 0n} on the chain, ${booked.get(wallet) ?? 0n} are booked`
 }
 
-function differencesOf(batch: LedgerBatch, landed: readonly ChainTransfer[]): Difference[] {
+/** What an RPC lists and does not tell might be anything: it is told as one difference. */
+export function unreadable(signatures: readonly string[], address: string): Difference[] {
+  const [signature] = signatures
+  if (signature === undefined) return []
+  const detail = `${signatures.length} transaction(s) of ${address} could not be read: ask an RPC that keeps the whole history`
+  return [{ kind: 'unreadable', signature, detail }]
+}
+
+function differencesOf(
+  batch: LedgerBatch,
+  landed: readonly ChainTransfer[],
+  isUntold: (signature: string) => boolean,
+): Difference[] {
   const { id } = batch
   const [first, second] = landed
   if (second) {
     const detail = `batch ${id} landed ${landed.length} times: ${landed.map(({ signature }) => signature).join(', ')}`
     return [{ kind: 'paid-twice', batch: id, signature: second.signature, detail }]
   }
-  if (batch.state === 'finalized' && !first) {
+  if (batch.state === 'finalized' && !first && !batch.signatures.some(isUntold)) {
     const detail = `batch ${id} is final here with ${total(batch.lines)} base units, and the chain has none of its transactions`
     return [{ kind: 'only-here', batch: id, detail }]
   }
@@ -95,8 +111,16 @@ function strangerOf(transfer: ChainTransfer): Difference {
   }
 }
 
-/** `transfers`: finalized and successful ones of the treasury's whole history. */
-export function reconcile(transfers: readonly ChainTransfer[], batches: readonly LedgerBatch[]): Reconciliation {
+/** The whole history of the treasury's token account: what was finalized and succeeded. */
+export interface ChainSide {
+  readonly transfers: readonly ChainTransfer[]
+  /** Signatures that are listed and not told. */
+  readonly untold: readonly string[]
+  readonly account: string
+}
+
+export function reconcile({ transfers, untold, account }: ChainSide, batches: readonly LedgerBatch[]): Reconciliation {
+  const unknown = new Set(untold)
   const batchOf = new Map(batches.flatMap((batch) => batch.signatures.map((signature) => [signature, batch] as const)))
   const landed = Map.groupBy(transfers, ({ signature }) => batchOf.get(signature))
   const strangers = (landed.get(undefined) ?? []).filter(({ isOurs, treasuryChange, memo }) => {
@@ -105,8 +129,9 @@ export function reconcile(transfers: readonly ChainTransfer[], batches: readonly
   const paid = transfers.filter(({ signature }) => batchOf.has(signature))
   const booked = batches.filter(({ state }) => state === 'finalized')
   const differences = [
-    ...batches.flatMap((batch) => differencesOf(batch, landed.get(batch) ?? [])),
+    ...batches.flatMap((batch) => differencesOf(batch, landed.get(batch) ?? [], (signature) => unknown.has(signature))),
     ...strangers.map(strangerOf),
+    ...unreadable(untold, account),
   ]
   return {
     ok: differences.length === 0,

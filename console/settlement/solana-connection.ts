@@ -1,6 +1,7 @@
 // The connection to a Solana RPC, and what every use of it shares: calls that end in ChainError, accounts and statuses asked
 // for in portions, transactions signed and sent once. @solana/web3.js is named in solana*.ts alone.
 import {
+  type AccountInfo,
   Connection,
   type ConnectionConfig,
   type Keypair,
@@ -103,14 +104,20 @@ export async function lifetime(connection: Connection): Promise<Lifetime> {
   return asked('getLatestBlockhash', connection.getLatestBlockhash('confirmed'))
 }
 
-export async function dataOf(connection: Connection, addresses: readonly string[]): Promise<(Buffer | undefined)[]> {
-  const parts = chunked(addresses, ACCOUNTS_PER_CALL).map(async (part) => {
+/** Of one portion of 100 all are as they were at one moment. */
+export async function accountsAt(connection: Connection, addresses: readonly string[]) {
+  const parts = chunked(addresses, ACCOUNTS_PER_CALL).map((part) => {
     const keys = part.map((address) => new PublicKey(address))
-    const accounts = await asked('getMultipleAccounts', connection.getMultipleAccountsInfo(keys, 'confirmed'))
-    return accounts.map((account) => (account?.owner.toBase58() === spl.TOKEN_PROGRAM ? account.data : undefined))
+    return asked('getMultipleAccounts', connection.getMultipleAccountsInfo(keys, 'confirmed'))
   })
   return (await Promise.all(parts)).flat()
 }
+
+export const tokenData = (account: AccountInfo<Buffer> | null | undefined): Buffer | undefined =>
+  account?.owner.toBase58() === spl.TOKEN_PROGRAM ? account.data : undefined
+
+export const dataOf = async (connection: Connection, addresses: readonly string[]): Promise<(Buffer | undefined)[]> =>
+  (await accountsAt(connection, addresses)).map(tokenData)
 
 /** Which of the accounts are there at finalized, and how far the node that knew least had seen. */
 export async function existing(connection: Connection, addresses: readonly string[]) {

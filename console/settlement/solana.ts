@@ -1,10 +1,11 @@
 // Solana as the rest of Bramble sees it: base58 text, bigint base units and ChainError. The library behind it
 // (@solana/web3.js, pinned to 1.99.0) is named in this file and the solana-*.ts beside it, nowhere else.
 import { Keypair, PublicKey } from '@solana/web3.js'
+import type { Holdings } from '../rewards/liabilities.ts'
 import type { DepositChain } from './deposits/deposit-chain.ts'
 import type { ChainKey } from './keys.ts'
 import type { PayoutChain } from './payer.ts'
-import { asked, associatedAddress, connect, dataOf } from './solana-connection.ts'
+import { accountsAt, asked, associatedAddress, connect, dataOf, tokenData } from './solana-connection.ts'
 import { createDepositChain } from './solana-deposits.ts'
 import { createMinter } from './solana-minter.ts'
 import { createPayer } from './solana-payer.ts'
@@ -24,6 +25,8 @@ export interface Solana {
   lamports(address: string): Promise<bigint>
   /** Base units in the associated token account of a wallet; 0 when it has none. */
   tokenBalance(mint: string, wallet: string): Promise<bigint>
+  /** Read together: base units of the treasury and of these token accounts, and which of these markers exist. */
+  holdings(mint: string, accounts: readonly string[], markers: readonly string[]): Promise<Holdings>
   /** The payout engine's view of this chain, for one token. */
   payer(token: Token): PayoutChain
   /** Deposits of requesters on this chain, for one token. */
@@ -79,6 +82,13 @@ export function createSolana(options: SolanaOptions): Solana {
     async tokenBalance(mint, wallet) {
       const [data] = await dataOf(connection, [associatedAddress(mint, wallet)])
       return (data && spl.amountOf(data)) ?? 0n
+    },
+    async holdings(mint, accounts, markers) {
+      const own = [associatedAddress(mint, owner), ...accounts]
+      const found = await accountsAt(connection, [...own, ...markers])
+      const amounts = found.slice(0, own.length).map((account) => spl.amountOf(tokenData(account) ?? Buffer.of()) ?? 0n)
+      const landed = markers.filter((_, index) => found[own.length + index])
+      return { units: amounts.reduce((sum, units) => sum + units, 0n), landed }
     },
     payer: (token) => createPayer(connection, { treasury, feePayer }, token),
     deposits: (token) => createDepositChain(connection, { treasury: options.treasury, feePayer }, token),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Kysely } from 'kysely'
 import type { Database } from '../store/schema.ts'
 import { ChainError } from './chain-error.ts'
-import { assertChain, type Cluster } from './cluster.ts'
+import { assertChain, assertMint, type Cluster } from './cluster.ts'
 import { readOrCreateKeyFile } from './keys.ts'
 import type { Solana, Token } from './solana.ts'
 
@@ -33,7 +33,7 @@ export async function openTreasury(options: TreasuryOptions): Promise<Token> {
   return cluster === 'local' ? openLocal(options) : openPublic(options)
 }
 
-async function openPublic({ solana, mint, cluster, decimals }: TreasuryOptions): Promise<Token> {
+async function openPublic({ db, solana, mint, cluster, decimals }: TreasuryOptions): Promise<Token> {
   if (mint === undefined) throw new ChainError('bad-mint', `name the token to pay in on ${cluster}: its mint address`)
   const facts = await solana.mint(mint)
   if (!facts)
@@ -43,13 +43,15 @@ async function openPublic({ solana, mint, cluster, decimals }: TreasuryOptions):
     )
   if (decimals !== undefined && facts.decimals !== decimals)
     throw new ChainError('bad-mint', `the mint ${mint} has ${facts.decimals} decimals, configured are ${decimals}`)
+  await assertMint(db, mint)
   return { mint, decimals: facts.decimals }
 }
 
 async function openLocal(options: TreasuryOptions): Promise<Token> {
-  const { solana, keysFolder, decimals = LOCAL_DECIMALS, supply = LOCAL_SUPPLY } = options
+  const { db, solana, keysFolder, decimals = LOCAL_DECIMALS, supply = LOCAL_SUPPLY } = options
   // The mint's key is made before the mint: after a crash between the two the same mint is made, not a second one.
   const key = await readOrCreateKeyFile(join(keysFolder, 'mint.json'))
+  await assertMint(db, key.address)
   if ((await solana.lamports(solana.treasury)) < BigInt(LOCAL_LAMPORTS / 2))
     await solana.airdrop(solana.treasury, LOCAL_LAMPORTS)
   const facts = await solana.mint(key.address)

@@ -1,5 +1,6 @@
 // Versions of the agent that boards may be told to run: one release for each architecture, kept for good, and at hand in memory.
 import type { Kysely, Selectable } from 'kysely'
+import type { SoftwareState } from '../../broker/protocol/messages.ts'
 import { type Arch, SoftwareRelease, verifySoftware } from '../../broker/protocol/software.ts'
 import { compareVersions } from '../../models/catalog.ts'
 import type { Publishers } from '../registry/publishers.ts'
@@ -15,6 +16,25 @@ export interface KeptSoftware {
   readonly release: SoftwareRelease
   readonly publishedAt: number
 }
+
+/** What a board says of the version that it runs. */
+type Running = Pick<SoftwareState, 'version' | 'outboxReads'>
+
+/** Whether a board could come back from it. One that does not say what it reads judges by itself. */
+const fits = ({ release }: KeptSoftware, { outboxReads = Infinity }: Running): boolean => release.outbox <= outboxReads
+
+/**
+ * A newer version that brings a board towards `newest`, which writes an outbox that the board cannot read yet: a new layout comes in
+ * two releases (agent/outbox/migrations.ts), and a board that was off may have missed the first. `offers` come newest first.
+ */
+export const stepTo = (
+  newest: KeptSoftware,
+  offers: () => readonly KeptSoftware[],
+  running: Running,
+): KeptSoftware | undefined =>
+  fits(newest, running)
+    ? undefined
+    : offers().find((kept) => fits(kept, running) && compareVersions(kept.release.version, running.version) > 0)
 
 export interface SoftwareShelf {
   /** The highest version first. */

@@ -65,14 +65,9 @@ function isFor(device: string, rollout: Rollout, mine: Try | undefined): boolean
   }
 }
 
-/**
- * The rollout whose version this board should run: the newest that is for it and has a release that it can run; undefined: it stays as it
- * is. `rollouts` come newest first.
- */
-export const wantedOf = (
+/** Those that are for this board; `rollouts` come newest first, and so does the answer. */
+export const rolloutsFor = (
   device: string,
   rollouts: readonly Rollout[],
   triesOf: (rollout: number) => Tries,
-  hasRelease: (version: string) => boolean,
-): Rollout | undefined =>
-  rollouts.find((rollout) => hasRelease(rollout.version) && isFor(device, rollout, triesOf(rollout.id).get(device)))
+): readonly Rollout[] => rollouts.filter((rollout) => isFor(device, rollout, triesOf(rollout.id).get(device)))

@@ -2,12 +2,13 @@
 // ring, ends, or stops by itself. Everything is in the database before anybody is told.
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
+import type { SoftwareState } from '../../broker/protocol/messages.ts'
 import type { Arch } from '../../broker/protocol/software.ts'
 import type { Database } from '../store/schema.ts'
 import { decide, progress, type SeenBoard, type Step } from './decide.ts'
 import { createOrders } from './orders.ts'
-import type { KeptSoftware, SoftwareShelf } from './releases.ts'
-import { RINGS, type Rollout, type Tries, type Try, wantedOf } from './rings.ts'
+import { type KeptSoftware, type SoftwareShelf, stepTo } from './releases.ts'
+import { RINGS, type Rollout, rolloutsFor, type Tries, type Try } from './rings.ts'
 import { openRolloutBook } from './rollout-book.ts'
 
 export interface Rollouts {
@@ -31,15 +32,24 @@ interface Options {
   readonly db: Kysely<Database>
   readonly shelf: Pick<SoftwareShelf, 'find' | 'list'>
   readonly boards: () => readonly SeenBoard[]
+  /** What a board says of its agent. */
+  readonly softwareOf: (device: string) => SoftwareState | undefined
   readonly now: () => number
   /** Boards may be wished something else than before. */
   readonly changed: () => void
   readonly log: Logger
 }
 
-export async function openRollouts({ db, shelf, boards, now, changed, log }: Options): Promise<Rollouts> {
+export async function openRollouts({ db, shelf, boards, softwareOf, now, changed, log }: Options): Promise<Rollouts> {
   const book = await openRolloutBook({ db, now, changed, log })
-  const releaseFor = ({ software }: SeenBoard, version: string) => software && shelf.find(version, software.arch)
+  /** Releases of the rollouts that are for this board, newest first. */
+  const offersFor = (device: string, arch: Arch): KeptSoftware[] =>
+    rolloutsFor(device, book.list(), book.triesOf).flatMap(({ version }) => shelf.find(version, arch) ?? [])
+  function releaseFor({ id, software }: SeenBoard, version: string): KeptSoftware | undefined {
+    const kept = software && shelf.find(version, software.arch)
+    // It joins in once it has taken the step before.
+    return kept && stepTo(kept, () => offersFor(id, software.arch), software) ? undefined : kept
+  }
   /** A board whose agent cannot update itself, or has no release for its architecture, has no part in it. */
   const membersOf = (version: string): SeenBoard[] => boards().filter((board) => releaseFor(board, version))
   const orders = createOrders({ book, shelf, membersOf })
@@ -85,9 +95,11 @@ export async function openRollouts({ db, shelf, boards, now, changed, log }: Opt
     list: book.list,
     triesOf: book.triesOf,
     wantedBy(device, arch) {
-      const has = (version: string): boolean => shelf.find(version, arch) !== undefined
-      const rollout = wantedOf(device, book.list(), book.triesOf, has)
-      return rollout && shelf.find(rollout.version, arch)
+      const offers = offersFor(device, arch)
+      const [newest] = offers
+      const running = softwareOf(device)
+      // Where no step leads to it, the board is told all the same, and says why it cannot run it.
+      return (newest && running && stepTo(newest, () => offers, running)) ?? newest
     },
     start: (version, canaries) => inTurn(() => orders.start(version, canaries)),
     stop: () => inTurn(() => orders.stop('by the operator')),

@@ -66,7 +66,8 @@ export function enrollmentDesk(
       const id = await ownerOf(owner)
       if (id === undefined) return undefined
       const { token, expiresAt } = await enrolment.mint({ owner: id, label, uses, expiresInS })
-      const command = `bramble-agent enroll --console ${publicUrl()} --token ${token} && bramble-agent run`
+      // The package's service starts by itself once the board is enrolled.
+      const command = `sudo bramble-agent enroll --console ${publicUrl()} --token ${token}`
       return { token, expiresAt, console: publicUrl(), command }
     },
   }

@@ -85,6 +85,11 @@ function runLoops(loops: readonly Loop[], { config, trades, money }: House, surr
   })
 }
 
+async function applyWalletChanges({ money, trades }: House): Promise<void> {
+  const changed = await money.funding.registration.applyDue()
+  if (changed.length > 0) trades.events.emit({ about: 'wallets' })
+}
+
 export async function startConsole(start: ConsoleStart, surroundings: Surroundings) {
   const house = await openHouse(start, surroundings)
   const { broker, bus, enrolment, credential } = await connect(house, ROOT, surroundings)
@@ -100,7 +105,7 @@ export async function startConsole(start: ConsoleStart, surroundings: Surroundin
       { name: 'software', everyMs: 1_000, turn: trades.packages.software.rollouts.turn },
       { name: 'pulse', everyMs: 2_000, turn: trades.pulse.tick },
       { name: 'credential', everyMs: RENEW_EVERY_MS, firstMs: RENEW_EVERY_MS, turn: credential.renew },
-      { name: 'wallets', everyMs: 60_000, turn: async () => void (await house.money.funding.registration.applyDue()) },
+      { name: 'wallets', everyMs: 60_000, turn: () => applyWalletChanges(house) },
       { name: 'allowances', everyMs: 10_000, turn: house.money.funding.allowances.turn },
       { name: 'lookup tables', everyMs: 5_000, turn: house.money.payouts.tend },
       { name: 'markers', everyMs: TIDY_EVERY_MS, firstMs: TIDY_EVERY_MS, turn: house.money.payouts.tidy },

@@ -15,9 +15,10 @@ import type { Database } from '../store/schema.ts'
 import { answerFor, enrollmentDesk } from './answers.ts'
 import type { Broker } from './broker.ts'
 import type { ConsoleKeys } from './keys.ts'
+import { createLostDesk } from './lost-desk.ts'
 import { type Money, settle } from './money.ts'
 import { packageDesks } from './registry.ts'
-import { createOwnerDesk, createRequesterDesk, createWalletDesk } from './requester-desk.ts'
+import { createOwnerDesk, createRequesterDesk, createWalletDesk, waitingChanges } from './requester-desk.ts'
 import { createRewardDesk } from './reward-desk.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { Trades } from './trades.ts'
@@ -82,7 +83,7 @@ function publicDesk(
       receipts: () => countBy(db, 'receipts'),
       bus: bus.stats,
       broker: broker.stats,
-      coverage: async () => (await views.money.coverage()).coverage,
+      treasury: views.money.coverage,
     }),
     jwks: () => ({ keys: trades.issuer.jwks().keys.map((key) => ({ ...key })) }),
   }
@@ -105,11 +106,12 @@ function moneyDesk(
   { config, store, money, trades }: DeskOptions,
   { views }: Shown,
   now: () => number,
-): Pick<AppOptions, 'rewards' | 'reconcile' | 'payouts'> {
+): Pick<AppOptions, 'rewards' | 'reconcile' | 'lost' | 'payouts'> {
   const moved = (): void => trades.events.emit({ about: 'rewards' })
   return {
     rewards: createRewardDesk({ store, views, treasury: money.treasury, shares: config, now, moved }),
     reconcile: { reconcile: money.reconcile },
+    lost: createLostDesk({ store, now, moved }),
     payouts: {
       payouts: views.payouts.list,
       payout: views.payouts.detail,
@@ -124,7 +126,8 @@ function fundingDesks(
 ): Pick<AppOptions, 'requesters' | 'owners' | 'wallets'> {
   const { funding, payouts } = money
   const moved = (): void => trades.events.emit({ about: 'rewards' })
-  const options = { store, requesters: trades.requesters, funding, payouts, publicUrl, now, moved }
+  const rewired = (): void => trades.events.emit({ about: 'wallets' })
+  const options = { store, requesters: trades.requesters, funding, payouts, publicUrl, now, moved, rewired }
   return {
     requesters: createRequesterDesk(options),
     owners: createOwnerDesk(options),
@@ -136,6 +139,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
   const { config, store, keys, trades, money, broker, bus, enrolment } = options
   const { now, log, stopping, packageRoot } = surroundings
   const views = openViews(options, now)
+  const walletChanges = () => waitingChanges(money.funding)
   const overview = createOverview({
     db: store.db,
     now,
@@ -147,6 +151,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     money: views.money,
     treasury: money.treasury,
     troubles: money.troubles,
+    walletChanges,
     broker: { url: broker.url, connected: () => bus.connected },
   })
   const feed = createFeed({
@@ -154,6 +159,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     tasks: views.tasks.many,
     devices: views.boards.many,
     payouts: views.payouts.many,
+    walletChanges,
     overview,
     now,
   })

@@ -50,6 +50,6 @@ export function openFunding({ config, store, events, solana, token }: FundingOpt
     chainId: CHAIN_IDS[config.cluster],
     faultOf: async (address) => walletFault(address) ?? (await chain.accountFault(address)),
   })
-  return { deposits, allowances, registration }
+  return { chain, deposits, allowances, registration }
 }
 export type Funding = ReturnType<typeof openFunding>

@@ -8,11 +8,11 @@ import type { Settlement } from '../routes/payouts.ts'
 import type { Treasury } from '../routes/views/money.ts'
 import type { PayoutViews } from '../routes/views/payouts.ts'
 import { ChainError } from '../settlement/chain-error.ts'
-import { collectAndReconcile } from '../settlement/collect.ts'
+import { reconcileAll, type WholeReconciliation } from '../settlement/collect.ts'
+import { createHoldings } from '../settlement/holdings.ts'
 import { readKeyFile, readOrCreateKeyFile } from '../settlement/keys.ts'
 import { startLocalChain } from '../settlement/local-chain/start.ts'
 import { createPayouts, type Payouts, type Settled } from '../settlement/payouts.ts'
-import type { Reconciliation } from '../settlement/reconcile.ts'
 import { createSolana, type Solana } from '../settlement/solana.ts'
 import type { ReadTransaction } from '../settlement/solana-viewer.ts'
 import { TERMS } from '../settlement/tables/worth.ts'
@@ -46,8 +46,8 @@ export interface Money {
   readonly rpcUrl: string
   readonly treasury: Treasury
   readonly payouts: Payouts
-  /** The treasury's history against the database; undefined when the chain does not answer. */
-  readonly reconcile: () => Promise<Reconciliation | undefined>
+  /** Payouts and deposits on the chain against the database; undefined when the chain does not answer. */
+  readonly reconcile: () => Promise<WholeReconciliation | undefined>
   readonly funding: Funding
   /** Why money waits, one sentence each. */
   readonly troubles: () => readonly string[]
@@ -106,6 +106,7 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
     chain: payer,
     holder: options.holder,
     now,
+    readDeposits: funding.deposits.readAll,
     log: log.child({ part: 'payouts' }),
     moved: (id) => {
       events.emit({ about: 'payout', id })
@@ -122,18 +123,17 @@ export async function openMoney(options: MoneyOptions, surroundings: Surrounding
   return {
     rpcUrl,
     payouts,
-    reconcile: () => collectAndReconcile(store.db, payer).catch(unlessUnreachable),
+    reconcile: () => reconcileAll(store.db, payer, funding.chain).catch(unlessUnreachable),
     funding,
-    troubles: () => [payouts.standing().trouble, funding.deposits.trouble()].filter((why) => why !== undefined),
+    troubles() {
+      const { trouble, notice } = payouts.standing()
+      return [trouble, funding.deposits.trouble(), notice].filter((why) => why !== undefined)
+    },
     treasury: {
       cluster,
       token: { symbol: config.tokenSymbol, decimals: token.decimals, mint: token.mint },
       address: solana.treasury,
-      // What lies in deposit accounts is the treasury's as well, and soon swept into it.
-      async balance() {
-        const units = await balanceOf(solana.treasury)
-        return units === undefined ? undefined : units + (funding.deposits.held() ?? 0n)
-      },
+      holdings: createHoldings({ db: store.db, solana, mint: token.mint, now }),
       balanceOf,
     },
     transaction: async (signature) => viewOf(await solana.transaction(signature).catch(() => undefined)),
@@ -166,8 +166,8 @@ export async function settle(payouts: Payouts, views: Pick<PayoutViews, 'many'>)
 
 function sentenceOf({ payouts, held, waits }: Settled): string {
   if (waits !== undefined) return `Not planned yet, but as soon as it can be: ${waits}.`
-  // Of owners alone: a publisher without a wallet is no news at every settlement.
-  const first = held.find(({ payee }) => !payee.includes('/'))
+  // A publisher or operator without a wallet is no news at every settlement.
+  const first = held.find(({ payee, wallet }) => !payee.includes('/') || wallet !== undefined)
   const kept = first?.held === undefined ? '' : ` ${first.payee} stays unpaid: ${first.held}.`
   if (payouts > 0) return `${payouts} ${payouts === 1 ? 'payout is' : 'payouts are'} on the way.${kept}`
   return kept === '' ? 'Nothing has left the hold yet, so there is nothing to pay.' : `Nothing to pay.${kept}`

@@ -31,7 +31,7 @@ export interface RegistryStart {
   readonly catalog: Catalog
   readonly keys: ConsoleKeys
   readonly send: Send
-  readonly devices: Pick<Devices, 'list' | 'presenceOf'>
+  readonly devices: Pick<Devices, 'get' | 'list' | 'presenceOf'>
   readonly newId: () => string
   readonly published: (kept: Kept) => Promise<void>
 }
@@ -64,8 +64,9 @@ export async function openPackages(options: RegistryStart, surroundings: Surroun
     const publishers = await openPublishers(store.db, now, 'software_publishers')
     const shelf = await openSoftwareShelf({ db: store.db, publishers, now })
     const boards = () => devices.list().map((board) => seenBoard(board, devices.presenceOf(board).state))
+    const softwareOf = (device: string) => devices.get(device)?.info?.software
     const changed = () => nudges.add(everyBoard())
-    const rollouts = await openRollouts({ db: store.db, shelf, boards, now, changed, log })
+    const rollouts = await openRollouts({ db: store.db, shelf, boards, softwareOf, now, changed, log })
     return { publishers, shelf, rollouts, ...createPublishing(registry.blobs, shelf.kind) }
   }
 

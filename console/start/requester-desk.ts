@@ -5,11 +5,13 @@ import { accounts } from '../rewards/accounts.ts'
 import { balanceOf, LedgerError } from '../rewards/ledger.ts'
 import { requesterPayee } from '../rewards/payees.ts'
 import type { Refused } from '../routes/answers.ts'
-import type { OwnerDesk, WalletChangeView, WalletDesk } from '../routes/owners.ts'
+import type { OwnerDesk, WalletDesk } from '../routes/owners.ts'
 import type { DepositView, RequesterDesk, RequesterView } from '../routes/requesters.ts'
+import type { WalletChangeView } from '../routes/shapes.ts'
 import { ChainError } from '../settlement/chain-error.ts'
 import type { Deposit } from '../settlement/deposits.ts'
 import type { Payouts } from '../settlement/payouts.ts'
+import { WithdrawalError } from '../settlement/plan-withdrawal.ts'
 import { withdrawOnce } from '../settlement/withdrawals.ts'
 import type { Store } from '../store/open.ts'
 import type { Database } from '../store/schema.ts'
@@ -21,11 +23,13 @@ export interface FundingDeskOptions {
   readonly store: Store
   readonly requesters: Requesters
   readonly funding: Funding
-  readonly payouts: Pick<Payouts, 'planWithdrawal'>
+  readonly payouts: Pick<Payouts, 'planWithdrawal' | 'hasAccount'>
   readonly publicUrl: () => string
   readonly now: () => number
-  /** Money moved, or where it goes changed. */
+  /** Money moved. */
   readonly moved: () => void
+  /** Where money goes changed, or will. */
+  readonly rewired: () => void
 }
 
 const DEPOSITS_SHOWN = 100
@@ -50,6 +54,7 @@ async function answered<T>(work: () => Promise<T>): Promise<T | Refused> {
       error instanceof RequesterError ||
       error instanceof WalletError ||
       error instanceof LedgerError ||
+      error instanceof WithdrawalError ||
       error instanceof ChainError
     if (!isKnown) throw error
     return no(error.code, error.message, STATUS_OF[error.code] ?? 409)
@@ -145,7 +150,8 @@ export function createRequesterDesk(options: FundingDeskOptions): RequesterDesk 
         const wallet = await walletOf(db, requesterPayee(id))
         if (wallet === undefined)
           return no('no-wallet', `${requesterPayee(id)} has no wallet: register the one to withdraw to first.`, 409)
-        const wanted = { requester: id, units, wallet, requestId }
+        const hasAccount = await payouts.hasAccount(wallet)
+        const wanted = { requester: id, units, wallet, hasAccount, requestId }
         const done = await db
           .transaction()
           .execute((trx) => withdrawOnce(trx, wanted, payouts.planWithdrawal, options.now()))
@@ -180,6 +186,10 @@ export function createOwnerDesk({ store, now, moved }: FundingDeskOptions): Owne
   }
 }
 
+/** Changes of wallet that wait. */
+export const waitingChanges = async ({ registration }: Pick<Funding, 'registration'>): Promise<WalletChangeView[]> =>
+  (await registration.waiting()).map(changeView)
+
 const changeView = ({ id, payee, address, asked_at, effective_at }: WalletChange): WalletChangeView => ({
   id,
   payee,
@@ -188,23 +198,23 @@ const changeView = ({ id, payee, address, asked_at, effective_at }: WalletChange
   effectiveAt: iso(effective_at),
 })
 
-export function createWalletDesk({ funding, publicUrl, moved }: FundingDeskOptions): WalletDesk {
+export function createWalletDesk({ funding, publicUrl, rewired }: FundingDeskOptions): WalletDesk {
   const { registration } = funding
   return {
-    changes: async () => (await registration.waiting()).map(changeView),
+    changes: () => waitingChanges(funding),
     challenge: ({ payee, address }) =>
       answered(async () => ({ text: await registration.challenge(payee, address, publicUrl()) })),
     register: ({ payee, signature, oldSignature }) =>
       answered(async () => {
         const signatures = { by: signature, ...(oldSignature !== undefined && { byOld: oldSignature }) }
         const done = await registration.register(payee, signatures)
-        moved()
+        rewired()
         return done.state === 'waiting' ? { state: 'waiting', change: changeView(done.change) } : done
       }),
     cancel: (id) =>
       answered(async () => {
         await registration.cancel(id)
-        moved()
+        rewired()
         return { cancelled: id }
       }),
   }

@@ -27,7 +27,7 @@ export function createRewardDesk(options: RewardDeskOptions): RewardDesk {
   return {
     rewards: views.money.rewards,
     epoch: (id, limit) => epochDetail(views, id, limit),
-    checkLedger: async () => aside.check(await treasury.balance()),
+    checkLedger: async () => aside.check(await treasury.holdings()),
     async proof(receipt) {
       const proven = await aside.proof(receipt, treasury.address)
       if ('proof' in proven) return proven.proof

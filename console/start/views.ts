@@ -38,7 +38,15 @@ export function openViews({ store: { db }, catalog, trades, money }: ViewOptions
     payouts,
     models,
     software: createSoftwareViews({ db, ...software, boards: list }),
-    money: createMoneyViews({ db, now, treasury: money.treasury, payouts, troubles: money.troubles, boardsOf }),
+    money: createMoneyViews({
+      db,
+      now,
+      treasury: money.treasury,
+      payouts,
+      held: money.payouts.payable,
+      troubles: money.troubles,
+      boardsOf,
+    }),
   }
 }
 export type Views = ReturnType<typeof openViews>

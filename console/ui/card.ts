@@ -1,5 +1,5 @@
-// bramble.toml, the file that a board takes from its boot partition, written in the browser: the Wi-Fi password never
-// leaves it. Read on the board by firmware-scripts/boot/enrolment-file.ts.
+// How a board is let in: bramble.toml, the file that it takes from its boot partition, and the line for a running system. Written in
+// the browser: the Wi-Fi password never leaves it. The file is read by firmware-scripts/boot/enrolment-file.ts.
 
 export interface Card {
   /** http(s)://host:port of the console. */
@@ -24,6 +24,10 @@ export function cardText({ console: url, token, name, wifi }: Card): string {
     '\r\n',
   )
 }
+
+/** For a system that runs. `name` is letters, digits and hyphens, as the form demands: nothing for a shell to find. */
+export const enrolLine = ({ console: url, token, name }: Card): string =>
+  `bramble-agent enroll --console ${url} --token ${token}${name ? ` --name ${name}` : ''}`
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
 

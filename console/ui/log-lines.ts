@@ -30,8 +30,21 @@ export function detailsOf(line: LogLine): string {
     .join(' ')
 }
 
+export interface Asked {
+  /** Oldest first. */
+  readonly lines: readonly LogLine[]
+  /** Older ones that the board has. */
+  readonly leftOut: number
+}
+
+/** What is on the page, with the older lines that came now in front. */
+export const withOlder = (known: Asked | undefined, older: Asked): Asked => ({
+  lines: [...older.lines, ...(known?.lines ?? [])],
+  leftOut: older.leftOut,
+})
+
 /** What the command `logs` answers; undefined when it is something else. */
-export function readLogs(result: unknown): { lines: readonly LogLine[]; leftOut: number } | undefined {
+export function readLogs(result: unknown): Asked | undefined {
   if (typeof result !== 'object' || result === null || !('lines' in result) || !Array.isArray(result.lines))
     return undefined
   const lines = result.lines.filter(

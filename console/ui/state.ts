@@ -95,7 +95,7 @@ export function extendDetail(known: DeviceDetail, device: Device): DeviceDetail 
     queue: device.queue,
     memMiB: device.memMiB ?? 0,
     ...(device.tempC !== undefined && { tempC: device.tempC }),
-    ...(device.energy && { energyJ: device.energy.j }),
+    ...(device.energy && { energy: device.energy }),
   }
   return { ...known, device, history: [...known.history, point].slice(-KEPT_HISTORY) }
 }
@@ -120,6 +120,7 @@ function applyOne(event: ConsoleEvent): void {
       moneyMoves.value += 1
       return
     case 'rewards':
+    case 'wallets':
       moneyMoves.value += 1
   }
 }

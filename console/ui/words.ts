@@ -1,7 +1,14 @@
 // The console's codes in plain words: what it means and, where something can be done, what to do.
-import type { ErrorCode, IdleReason, VitalFlag } from '../../broker/protocol/messages.ts'
-import type { Device, ModelPlace, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
-import { formatCount } from './quantities.ts'
+import type {
+  Comparison,
+  DropReason,
+  ErrorCode,
+  HeartbeatMessage,
+  IdleReason,
+  VitalFlag,
+} from '../../broker/protocol/messages.ts'
+import type { Device, DeviceDetail, ModelPlace, PayoutView, ReceiptView, TaskView } from '../routes/shapes.ts'
+import { formatCount, formatMs } from './quantities.ts'
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'calm'
 
@@ -79,8 +86,20 @@ const RECEIPT_REASONS: Readonly<Record<string, string>> = {
 export const receiptReason = (reason: string | undefined): string | undefined =>
   reason === undefined ? undefined : (RECEIPT_REASONS[reason] ?? reason)
 
-const DROP_WORDS: Readonly<Record<string, string>> = {
+/** `other`: what did not fit into the heartbeat. */
+const DROP_WORDS: Readonly<Record<DropReason | ErrorCode | 'other', string>> = {
   'newer-frame': 'for a newer frame of the same source',
+  duplicate: 'sent again while in hand or answered',
+  retained: 'retained by the broker, so old',
+  stopping: 'while shutting down',
+  'too-large': 'over the size limit',
+  'unknown-model': 'for a model it does not serve',
+  'bad-envelope': 'in a CBOR map that could not be read',
+  'bad-frame': 'that could not be decoded',
+  'bad-tensor': 'with a tensor of the wrong shape',
+  timeout: 'stopped for taking too long',
+  crashed: 'lost in a crash of the model process',
+  'model-failed': 'on which the model failed',
   'no-board': 'with no board free',
   'budget-exhausted': 'without budget',
   busy: 'with the board full',
@@ -89,27 +108,35 @@ const DROP_WORDS: Readonly<Record<string, string>> = {
   'queue-full': 'with the queue full of tasks',
   'too-hot': 'while too hot',
   'outbox-full': 'with the outbox full',
+  'disk-failing': 'with a failing disk',
   poison: 'known to kill the model process',
+  other: 'for other reasons',
 }
+const DROPPED: ReadonlyMap<string, string> = new Map(Object.entries(DROP_WORDS))
 
 /** Dropped frames by reason: `418 for a newer frame of the same source`; empty when there are none. */
 export const dropWords = (drops: Readonly<Record<string, number>>): string =>
   Object.entries(drops)
     .filter(([, count]) => count > 0)
-    .map(([reason, count]) => `${formatCount(count)} ${DROP_WORDS[reason] ?? reason}`)
+    .map(([reason, count]) => `${formatCount(count)} ${DROPPED.get(reason) ?? reason}`)
     .join(', ')
 
 const IDLE_WORDS: Readonly<Record<IdleReason, string>> = {
   'no-work': 'No work has arrived',
   starting: 'Starting',
-  'not-connected': 'Not connected to the broker',
   'host-restarting': 'The model process is restarting',
   'no-model': 'None of its models can be run',
   'outbox-full': 'Its outbox is full of receipts nobody acknowledged',
   'disk-failing': 'Its disk does not take results',
   'too-hot': 'Too hot, pausing',
+  'all-refused': 'It refuses or drops every frame that comes in',
+  stuck: 'It has work and answers none of it',
 }
-export const idleWords = (idle: IdleReason): string => IDLE_WORDS[idle]
+/** Why a board that works on nothing does not. An older agent names no reason when its work stands still. */
+export function idleWords({ idle, queue, rate }: Pick<HeartbeatMessage, 'idle' | 'queue' | 'rate'>): string {
+  if (idle !== undefined) return IDLE_WORDS[idle]
+  return queue > 0 && rate === 0 ? IDLE_WORDS.stuck : 'It has just done what there was'
+}
 
 /** What a board's flag means and what its owner can do about it. */
 export const FLAG_WORDS: Readonly<Record<VitalFlag, { label: string; tone: Tone; advice: string }>> = {
@@ -154,6 +181,26 @@ export const FLAG_WORDS: Readonly<Record<VitalFlag, { label: string; tone: Tone;
     tone: 'warn',
     advice: 'Its clock differs from this console’s: deadlines are missed. Let it reach a time server (timedatectl).',
   },
+}
+
+/** An estimate must not pass for a measurement, nor a few measurements for all. */
+export function energyTitle(history: readonly Pick<DeviceDetail['history'][number], 'energy'>[]): string {
+  const kinds = new Set(history.flatMap(({ energy }) => energy?.from ?? []))
+  if (!kinds.has('estimated')) return 'Energy an inference (measured)'
+  return `Energy an inference (${kinds.has('measured') ? 'partly ' : ''}estimated)`
+}
+
+/** Where models run, when it is not where they should. */
+export const providerWords = ({ wanted, used }: NonNullable<Device['provider']>): string =>
+  wanted === undefined ? `On ${used}, though the board has a GPU` : `On ${used}, not on ${wanted} as wanted`
+
+/** What is wrong with a quantized model on a board that measured it; undefined where it is as it should be. */
+export function comparisonWords({ quantizedMs, fp32Ms, agree, frames }: Comparison): string | undefined {
+  const faults = [
+    ...(agree < frames ? [`DIFFERENT ANSWERS on ${frames - agree} of ${frames} frames`] : []),
+    ...(quantizedMs > fp32Ms ? [`SLOWER, ${formatMs(quantizedMs)} against ${formatMs(fp32Ms)}`] : []),
+  ]
+  return faults.length === 0 ? undefined : `Beside the unquantized model: ${faults.join('; ')}`
 }
 
 /** Which execution provider chose, and who decided how the cores are used. */

@@ -2,18 +2,17 @@
 import type { Config } from '../config.ts'
 import { startConsole } from '../start/console.ts'
 import type { Surroundings } from '../start/surroundings.ts'
-import { nameWallet } from '../wallets/wallets.ts'
 
 const OPERATOR = 'operator'
 
 /** Answers what to print. The first owner is made here, because a board cannot enrol for nobody. */
 export async function consoleOnly(config: Config, surroundings: Surroundings): Promise<string> {
-  const { url, broker, keys, store } = await startConsole({ config, supply: 0n }, surroundings)
+  const { url, broker, keys, store, money } = await startConsole({ config, supply: 0n }, surroundings)
   await store.db
     .insertInto('owners')
     .values({ id: OPERATOR, name: 'Operator', created_at: surroundings.now() })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .execute()
-  if (config.wallet !== undefined) await nameWallet(store.db, OPERATOR, config.wallet, surroundings.now())
+  if (config.wallet !== undefined) await money.funding.registration.name(OPERATOR, config.wallet)
   return `\n  The console is at ${url}/#token=${keys.token}\n  It works through the broker at ${broker.url}.\n`
 }

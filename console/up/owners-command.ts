@@ -1,7 +1,8 @@
 // `bramble owners …`: owners of boards, and the wallets that payees are paid to.
 import { sign } from 'node:crypto'
 import { defineCommand } from 'citty'
-import type { OwnerView, WalletChangeView } from '../routes/owners.ts'
+import type { OwnerView } from '../routes/owners.ts'
+import type { WalletChangeView } from '../routes/shapes.ts'
 import { encodeBase58 } from '../settlement/base58.ts'
 import { privateKeyOf, readKeyFile } from '../settlement/keys.ts'
 import { apiOf, command, toConsole } from './command.ts'
@@ -53,7 +54,7 @@ const wallet = command(
   'Registers the wallet that a payee is paid to: without --key or --signature, prints the text to sign.',
   {
     ...toConsole,
-    payee: { type: 'positional', required: true, description: 'Owner id, requester/ID or publisher/ID' },
+    payee: { type: 'positional', required: true, description: 'Owner id, requester/ID, publisher/ID or operator/fees' },
     address: { type: 'string', description: 'Address of the wallet' },
     key: { type: 'string', description: 'Solana CLI key file of the wallet: signs here' },
     'old-key': { type: 'string', description: 'Key file of the present wallet: the change is made at once' },

@@ -2,11 +2,14 @@
 import type { ReconciliationView } from '../routes/reconcile.ts'
 import { apiOf, command, toConsole } from './command.ts'
 
-export function reconciliationText({ chain, ledger, underWay, incoming, differences }: ReconciliationView): string {
+export function reconciliationText(found: ReconciliationView): string {
+  const { chain, ledger, underWay, incoming, deposits, differences } = found
+  const here = deposits.ledger
   const lines = [
     `chain   ${chain.payouts} payout transaction(s), ${chain.units} base units`,
     `ledger  ${ledger.payouts} final batch(es), ${ledger.units} base units; ${underWay} under way`,
     `came in ${incoming} base units`,
+    `deposits on the chain ${deposits.chain.count} of ${deposits.chain.units} base units, noted ${here.count} of ${here.units}; ${deposits.waiting} transaction(s) not read yet`,
     ...differences.map(({ kind, detail, signature }) => `${kind}: ${detail}${signature ? ` (${signature})` : ''}`),
   ]
   const verdict = differences.length === 0 ? 'Chain and ledger agree.' : `${differences.length} difference(s).`
@@ -17,7 +20,7 @@ const args = { json: { type: 'boolean', description: 'The whole answer as JSON' 
 
 export const reconcileCommand = command(
   'reconcile',
-  "Compare the treasury's history on the chain with the ledger; exit code 1 when they differ.",
+  'Compare payouts and deposits on the chain with the ledger; exit code 1 when they differ.',
   args,
   async (given) => {
     const { body } = await (await apiOf(given)).ask<ReconciliationView>('/api/rewards/reconcile')

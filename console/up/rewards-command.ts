@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { defineCommand } from 'citty'
 import type { Proof } from '../rewards/proof.ts'
 import type { ReceiptView } from '../routes/shapes.ts'
+import { attributeCommand } from './attribute-command.ts'
 import { apiOf, command, needed, toConsole } from './command.ts'
 import { reconcileCommand } from './reconcile-command.ts'
 import { ProofError, verifyFile } from './rewards-verify.ts'
@@ -46,7 +47,7 @@ const verify = command(
 )
 
 const statementArgs = {
-  payee: { type: 'positional', required: true, description: 'Owner id, requester/ID or publisher/ID' },
+  payee: { type: 'positional', required: true, description: 'Owner id, requester/ID, publisher/ID or operator/fees' },
   from: { type: 'string', description: 'First day or moment, as 2026-11-01 (the beginning)' },
   to: { type: 'string', description: 'Day or moment before which it ends (now)' },
   format: { type: 'string', default: 'csv', description: 'csv or json' },
@@ -82,6 +83,7 @@ export const rewardsCommand = defineCommand({
     verify,
     statement,
     reconcile: reconcileCommand,
+    attribute: attributeCommand,
     release: verdict('release', 'Credit a receipt that was held.'),
     forfeit: verdict('forfeit', 'Refuse a receipt that was held: its price goes back to the requester.'),
   },

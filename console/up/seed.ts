@@ -8,7 +8,8 @@ import { readSecret, writeSecret } from '../secrets.ts'
 import { readOrCreateKeyFile } from '../settlement/keys.ts'
 import type { Store } from '../store/open.ts'
 import type { Database } from '../store/schema.ts'
-import { nameWallet } from '../wallets/wallets.ts'
+import type { Registration } from '../wallets/registration.ts'
+import { walletOf } from '../wallets/wallets.ts'
 
 export const DEMO = 'demo'
 /** 1,000 tokens of 6 decimals. */
@@ -17,9 +18,10 @@ export const DEMO_BUDGET = 1_000_000_000n
 export interface SeedOptions {
   readonly store: Store
   readonly requesters: Requesters
+  readonly registration: Pick<Registration, 'name'>
   readonly keysFolder: string
   readonly now: () => number
-  /** The owner's payout wallet; made here when absent. */
+  /** The owner's payout wallet; when absent the one it has, or one that is made here. */
   readonly wallet?: string
 }
 
@@ -30,14 +32,15 @@ export interface Seeded {
   readonly keyFile: string
 }
 
-async function seedOwner({ store, keysFolder, now, wallet }: SeedOptions): Promise<string> {
-  const address = wallet ?? (await readOrCreateKeyFile(join(keysFolder, 'demo-wallet.json'))).address
+async function seedOwner({ store, keysFolder, registration, now, wallet }: SeedOptions): Promise<string> {
+  const named = wallet ?? (await walletOf(store.db, DEMO))
+  const address = named ?? (await readOrCreateKeyFile(join(keysFolder, 'demo-wallet.json'))).address
   await store.db
     .insertInto('owners')
     .values({ id: DEMO, name: 'Demo owner', created_at: now() })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .execute()
-  await nameWallet(store.db, DEMO, address, now())
+  await registration.name(DEMO, address)
   return address
 }
 

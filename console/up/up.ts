@@ -76,9 +76,11 @@ export async function up(config: Config, surroundings: Surroundings): Promise<st
     const building = buildPage(packageRoot, log, stopping)
     stack.defer(() => building)
   }
-  const { store, keysFolder, trades } = running
+  const { store, keysFolder, trades, money } = running
   const { wallet } = config
-  const seeded = await seed({ store, requesters: trades.requesters, keysFolder, now, ...(wallet && { wallet }) })
+  const { requesters } = trades
+  const { registration } = money.funding
+  const seeded = await seed({ store, requesters, registration, keysFolder, now, ...(wallet && { wallet }) })
   await startBoards(config, running, surroundings)
   if (config.demo) startDemo(config, running, seeded, surroundings)
   const ready = readyOf(running, seeded)

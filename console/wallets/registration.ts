@@ -1,10 +1,10 @@
 // Who is paid where: a wallet is registered by its own signature, and changed only by the old wallet's signature or after
 // three days, in which whoever is robbed of an account can still say no.
 import type { Kysely, Selectable } from 'kysely'
-import type { Payee } from '../rewards/payees.ts'
+import { OPERATOR_FEES, type Payee } from '../rewards/payees.ts'
 import type { Database } from '../store/schema.ts'
 import { isSignedBy, type SignIn, textOf } from './sign-in.ts'
-import { walletOf } from './wallets.ts'
+import { isNamed, nameWallet, walletOf } from './wallets.ts'
 
 export const CHANGE_WAITS_MS = 72 * 3_600_000
 const CHALLENGE_MS = 10 * 60_000
@@ -14,7 +14,13 @@ const NONCE_BYTES = 16
 
 export class WalletError extends Error {
   override readonly name = 'WalletError'
-  readonly code: 'unknown-payee' | 'bad-address' | 'no-challenge' | 'bad-signature' | 'unknown-change'
+  readonly code:
+    | 'unknown-payee'
+    | 'bad-address'
+    | 'paid-elsewhere'
+    | 'no-challenge'
+    | 'bad-signature'
+    | 'unknown-change'
 
   constructor(code: WalletError['code'], message: string) {
     super(message)
@@ -37,6 +43,11 @@ export interface Registration {
   challenge(payee: Payee, address: string, uri: string): Promise<string>
   /** Each text serves once. Rejects with WalletError `no-challenge` or `bad-signature`. */
   register(payee: Payee, signatures: { readonly by: string; readonly byOld?: string }): Promise<Registered>
+  /**
+   * By the operator's own word, without a signature: only for a payee to whom nothing was paid yet. A wallet that was registered
+   * by its signature stays. Rejects with WalletError `bad-address` or `paid-elsewhere`.
+   */
+  name(payee: Payee, address: string): Promise<void>
   waiting(): Promise<WalletChange[]>
   /** Rejects with WalletError `unknown-change`. */
   cancel(id: number): Promise<void>
@@ -60,6 +71,7 @@ interface Challenge {
 }
 
 const isKnown = async (db: Kysely<Database>, payee: Payee): Promise<boolean> => {
+  if (payee === OPERATOR_FEES) return true
   const [kind = '', id] = payee.split('/')
   const table = id === undefined ? 'owners' : kind === 'requester' ? 'requesters' : 'publishers'
   const row = await db
@@ -69,6 +81,17 @@ const isKnown = async (db: Kysely<Database>, payee: Payee): Promise<boolean> => 
     .executeTakeFirst()
   return row !== undefined && (id === undefined || kind === 'requester' || kind === 'publisher')
 }
+
+/** A batch that is open may be paid as well. */
+const wasPaid = async (db: Kysely<Database>, payee: Payee): Promise<boolean> =>
+  (await db
+    .selectFrom('payouts')
+    .innerJoin('payout_batches', 'payout_batches.id', 'payouts.batch_id')
+    .select('payouts.id')
+    .where('payouts.payee', '=', payee)
+    .where('payout_batches.state', '!=', 'failed')
+    .limit(1)
+    .executeTakeFirst()) !== undefined
 
 async function putWallet(trx: Kysely<Database>, payee: Payee, address: string, proof: string, at: number) {
   await trx
@@ -98,6 +121,11 @@ export function createRegistration(options: RegistrationOptions): Registration {
   const { db, now, faultOf } = options
   const challenges = createChallenges(options)
 
+  async function assertPayable(address: string): Promise<void> {
+    const fault = await faultOf(address)
+    if (fault !== undefined) throw new WalletError('bad-address', `${address} cannot be paid: ${fault}`)
+  }
+
   async function store(payee: Payee, { address, text }: Challenge, by: string, byOld?: string): Promise<Registered> {
     const at = now()
     const proof = JSON.stringify({ text, signature: by, ...(byOld !== undefined && { oldSignature: byOld }) })
@@ -121,8 +149,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
   return {
     async challenge(payee, address, uri) {
       if (!(await isKnown(db, payee))) throw new WalletError('unknown-payee', `there is no payee "${payee}"`)
-      const fault = await faultOf(address)
-      if (fault !== undefined) throw new WalletError('bad-address', `${address} cannot be paid: ${fault}`)
+      await assertPayable(address)
       return challenges.make(payee, address, uri)
     },
     async register(payee, { by, byOld }) {
@@ -136,6 +163,18 @@ export function createRegistration(options: RegistrationOptions): Registration {
         throw new WalletError('bad-signature', `this is not the signature of ${challenge.address} under the text`)
       challenges.use(payee)
       return store(payee, challenge, by, byOld)
+    },
+    async name(payee, address) {
+      const known = await walletOf(db, payee)
+      if (known === address) return
+      await assertPayable(address)
+      if (known !== undefined && (await isNamed(db, payee)) && (await wasPaid(db, payee)))
+        throw new WalletError(
+          'paid-elsewhere',
+          `${payee} has been paid at ${known}, so a start option does not change it to ${address}: start without it ` +
+            `(--wallet, BRAMBLE_WALLET), then run: bramble owners wallet ${payee} --address ${address}`,
+        )
+      await nameWallet(db, payee, address, now())
     },
     waiting: () => waitingChanges(db).execute(),
     async cancel(id) {

@@ -16,7 +16,16 @@ export async function allWallets(db: Kysely<Database>): Promise<ReadonlyMap<Paye
 
 const BY_OPERATOR = 'operator'
 
-/** By the operator's own word, for the first owner of a console. A wallet that was registered by its signature stays. */
+/** Whether its wallet is there by the operator's word alone. */
+export const isNamed = async (db: Kysely<Database>, payee: Payee): Promise<boolean> =>
+  (await db
+    .selectFrom('wallets')
+    .select('payee')
+    .where('payee', '=', payee)
+    .where('proof', '=', BY_OPERATOR)
+    .executeTakeFirst()) !== undefined
+
+/** By the operator's own word, unchecked (registration.ts checks). A wallet that was registered by its signature stays. */
 export async function nameWallet(db: Kysely<Database>, payee: Payee, address: string, now: number): Promise<void> {
   await db
     .insertInto('wallets')

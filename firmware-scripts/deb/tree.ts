@@ -65,6 +65,8 @@ export async function layOut(tree: string, options: Options): Promise<void> {
     cpSync(join(root, 'firmware-scripts/deb/files', name), join(tree, place))
     chmodSync(join(tree, place), PROGRAM_FILES.has(name) ? 0o755 : 0o644)
   }
+  if (options.architecture === 'arm64')
+    cpSync(join(root, 'firmware-scripts/jetson'), join(tree, 'usr/share/doc/bramble-agent/jetson'), { recursive: true })
   const licence = readFileSync(join(root, 'LICENSE'), 'utf8')
   writeFileSync(join(tree, 'usr/share/doc/bramble-agent/copyright'), `${licence}\n${OTHERS}`)
 }

@@ -11,7 +11,8 @@ export interface Crew {
   /** Into every process that works. Rejects with the reason of the first; another one that fails is let go. */
   load(pkg: ModelPackage): Promise<Loaded>
   unload(name: string): Promise<void>
-  run(model: ModelPackage, frame: InputFrame): Promise<RunOutcome>
+  /** `until`: as in the host. */
+  run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome>
   /** Processes that take frames now. */
   size(): number
   /** The counters are sums; `processes` are those that run now. */
@@ -111,9 +112,9 @@ export function createCrew({ processes, hire, quietly, onNoStart, sleep, log }: 
       return loaded
     },
     unload: async (name) => void (await Promise.all([...working].map((worker) => worker.unload(name)))),
-    async run(model, frame) {
+    async run(model, frame, until) {
       while (!closing.signal.aborted) {
-        const outcome = await pick().run(model, frame)
+        const outcome = await pick().run(model, frame, until)
         if (outcome !== 'moved') return outcome
       }
       return CLOSED

@@ -8,6 +8,7 @@ import { type ModelPackage, nameOf } from '../catalog.ts'
 import { type Crew, createCrew } from './crew.ts'
 import { DEFAULT_MAX_PIXELS } from './decode/limits.ts'
 import { messageOf } from './failure.ts'
+import { EXPIRED, inTime } from './lateness.ts'
 import { defaultBudgetMiB, defaultCeilingMiB, mostMiB } from './memory.ts'
 import type { Loaded, RunOutcome } from './messages.ts'
 import { PROVIDERS, type ProviderName } from './providers.ts'
@@ -61,8 +62,11 @@ export interface InferenceHost {
   load(pkg: ModelPackage): Promise<void>
   /** By `id` (every version) or `id@version`. */
   unload(idOrName: string): Promise<void>
-  /** Never rejects: every outcome is a value. Each process answers in call order. */
-  run(model: ModelPackage, frame: InputFrame): Promise<RunOutcome>
+  /**
+   * Never rejects: every outcome is a value. Each process answers in call order. `until`: when nobody wants the answer any more, in
+   * milliseconds of `performance.now()`; what could not be begun by then is `expired`.
+   */
+  run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome>
   /** Rejects with HostError `unsupported-cpu` or `no-start` while no process can be started. */
   runtime(): Promise<Runtime>
   /** Resolves when a process takes orders: now, or after whatever kept it from starting is gone. */
@@ -136,7 +140,8 @@ function workerOptions(options: HostOptions) {
 
 export function createHost(options: HostOptions): InferenceHost {
   const { log, processes = 1, providers = [], budgetMiB = defaultBudgetMiB(), sleep = sleepFor } = options
-  const packages = new Map<string, ModelPackage>()
+  /** One entry for each call of `load`: the same package may come again while it is still being taken out. */
+  const packages = new Map<string, { readonly pkg: ModelPackage }>()
   const held = new Map<string, Loaded>()
   const start = createStart()
   const elapsed = (): number => performance.now()
@@ -146,9 +151,9 @@ export function createHost(options: HostOptions): InferenceHost {
     budgetMiB: budgetMiB / processes,
     elapsed,
     async load(name) {
-      const pkg = packages.get(name)
-      if (pkg === undefined) throw new HostError('load-failed', `${name} is not known`)
-      const loaded = await crew.load(pkg)
+      const entry = packages.get(name)
+      if (entry === undefined) throw new HostError('load-failed', `${name} is not known`)
+      const loaded = await crew.load(entry.pkg)
       held.set(name, loaded)
       return loaded.grewMiB
     },
@@ -161,19 +166,26 @@ export function createHost(options: HostOptions): InferenceHost {
     processes,
     hire: (terms) =>
       createWorker({ ...workerOptions(options), ...terms, onReady: start.succeeded, onLost: shelf.lost }),
-    quietly: (work) => shelf.quietly((names) => work(names.flatMap((name) => packages.get(name) ?? []))),
+    quietly: (work) => shelf.quietly((names) => work(names.flatMap((name) => packages.get(name)?.pkg ?? []))),
     onNoStart: (how) => start.failed(noStart(how)),
     sleep,
     log,
   })
 
-  async function run(model: ModelPackage, frame: InputFrame): Promise<RunOutcome> {
+  /** Unless another call of `load` has put its own there. */
+  function forget(name: string, entry: { readonly pkg: ModelPackage } | undefined): void {
+    if (packages.get(name) === entry) packages.delete(name)
+  }
+
+  async function run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome> {
     const name = nameOf(model)
     const waits = shelf.hold(name)
-    const got = waits === undefined ? IN_MEMORY : await waits
+    const leftMs = (until ?? Number.POSITIVE_INFINITY) - elapsed()
+    const got = waits === undefined ? IN_MEMORY : await inTime(waits, leftMs, ({ ok }) => ok && shelf.release(name))
     if (closed) return CLOSED
+    if (!got) return { ok: false, error: EXPIRED }
     if (!got.ok) return { ok: false, error: { code: 'unknown-model', message: `${name}: ${got.reason}` } }
-    const outcome = await crew.run(model, frame)
+    const outcome = await crew.run(model, frame, until)
     shelf.release(name)
     return outcome
   }
@@ -183,21 +195,23 @@ export function createHost(options: HostOptions): InferenceHost {
       if (closed) throw new HostError('closed', 'the inference host is closed')
       if (start.fault()) throw start.fault()
       const name = nameOf(pkg)
-      packages.set(name, pkg)
+      const entry = { pkg }
+      packages.set(name, entry)
       await shelf.put(name, guessMiB(pkg)).catch((error: unknown) => {
-        packages.delete(name)
+        forget(name, entry)
         throw start.fault() ?? new HostError('load-failed', `${name} did not load: ${messageOf(error)}`, error)
       })
     },
     async unload(idOrName) {
       const names = shelf.names().filter((name) => name === idOrName || name.startsWith(`${idOrName}@`))
       for (const name of closed ? [] : names) {
+        const entry = packages.get(name)
         await shelf.remove(name)
-        packages.delete(name)
+        forget(name, entry)
         held.delete(name)
       }
     },
-    run: (model, frame) => (closed ? Promise.resolve(CLOSED) : run(model, frame)),
+    run: (model, frame, until) => (closed ? Promise.resolve(CLOSED) : run(model, frame, until)),
     runtime: async () => ({ ...(await start.runtime()), provider: reportOn(providers, held).used }),
     ready: start.ready,
     provider: () => reportOn(providers, held),

@@ -72,7 +72,7 @@ export function createLane({ open, now, rssMiB, cpuMs, runtimeOn, reply, afterRu
     const ms = () => ({ decode: decodeMs, infer: now() - from })
     try {
       const answer = await model.run(decoded.prepared)
-      return { ok: true, ...answer, ms: ms() }
+      return { ok: true, ...answer, ms: ms(), provider: model.provider }
     } catch (error) {
       return failed(error, ms())
     } finally {

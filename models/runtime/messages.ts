@@ -18,6 +18,8 @@ export type RunOutcome =
       ms: RunTimes
       /** CPU time of the process since the answer before: in a busy process, what this run cost. */
       cpuMs?: number
+      /** What the model ran on, this time: after a restart of the process it may be another one. */
+      provider?: ProviderName
     }
   /** `killed`: the process was killed, or died, over this very run. */
   | { ok: false; error: ResultError; ms?: RunTimes; killed?: true }

@@ -7,7 +7,7 @@ export type ProviderName = (typeof PROVIDERS)[number]
 export interface ProviderChain {
   /** In order; the CPU is always the last. */
   readonly tries: readonly ProviderName[]
-  /** One sentence per wanted provider that cannot even be tried. */
+  /** One sentence per provider that cannot even be tried, wanted or for the GPU that the board shows, after the one that may explain all. */
   readonly missing: readonly string[]
 }
 
@@ -18,6 +18,8 @@ export function chainProviders(
   wanted: readonly ProviderName[] | undefined,
   listed: ReadonlySet<string>,
   hasLibrary: (provider: ProviderName) => boolean,
+  /** `gpu`: what shows that the board has one. `passedOver`: why another build, which may have them, is not used. */
+  { gpu, passedOver }: { readonly gpu?: string | undefined; readonly passedOver?: string | undefined } = {},
 ): ProviderChain {
   const fault = (provider: ProviderName): string | undefined => {
     if (provider === 'cpu') return undefined
@@ -28,6 +30,9 @@ export function chainProviders(
   }
   const asked = (wanted ?? UNASKED).filter((provider) => provider !== 'cpu')
   const tries: ProviderName[] = [...asked.filter((provider) => fault(provider) === undefined), 'cpu']
-  const missing = wanted ? asked.map(fault).filter((reason) => reason !== undefined) : []
-  return { tries, missing }
+  const faults = asked.map(fault).filter((reason) => reason !== undefined)
+  const missing = wanted
+    ? faults
+    : faults.flatMap((reason) => (gpu === undefined ? [] : [`${reason} (and ${gpu} is here)`]))
+  return { tries, missing: missing.length > 0 && passedOver !== undefined ? [passedOver, ...missing] : missing }
 }

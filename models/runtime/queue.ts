@@ -1,10 +1,13 @@
 // Orders to the inference process in order: a few at a time, the first under a clock, the others safe if it dies.
 import type { ResultError } from '../../broker/protocol/messages.ts'
 import type { Order, Reply } from './messages.ts'
+import { createWaiting } from './waiting.ts'
 
 export interface Job {
   readonly order: Order
   readonly limitMs: number
+  /** Milliseconds of `elapsed` after which it is not begun any more. */
+  readonly until?: number
   replied(reply: Reply): void
   /** Nothing will be run any more; or, `killed`, it was over its limit or the process died over it. */
   ended(error: ResultError, killed?: true): void
@@ -23,7 +26,8 @@ export interface Queue {
   drain(): void
   /** Parts with what waits and may be run by another process. */
   handOver(): void
-  endAll(error: ResultError): void
+  /** The end of all that waits, and of all that comes until the next process can take orders. */
+  close(error: ResultError): void
   readonly timeouts: number
   /** True from `drain` until the next process. */
   readonly isDraining: boolean
@@ -34,13 +38,14 @@ interface QueueDeps {
   /** The first order is over its limit: kill the process. */
   readonly overLimit: (job: Job) => void
   readonly drained: () => void
+  readonly elapsed: () => number
 }
 
 /** One running, one being decoded, one on its way: what waits longer waits here, where a crash cannot touch it. */
 const IN_FLIGHT = 3
 
-export function createQueue({ send, overLimit, drained }: QueueDeps): Queue {
-  const waiting: Job[] = []
+export function createQueue({ send, overLimit, drained, elapsed }: QueueDeps): Queue {
+  const waiting = createWaiting<Job>(elapsed)
   const inFlight: Job[] = []
   let isOpen = false
   let isDraining = false
@@ -48,6 +53,10 @@ export function createQueue({ send, overLimit, drained }: QueueDeps): Queue {
   /** What this process began with: the next one brings its own. */
   let openers: ReadonlySet<Job> = new Set()
   let timer: NodeJS.Timeout | undefined
+
+  /** Behind a load a run would only wait in the process: it does so here, where its deadline is looked at. */
+  const mayGo = ({ order }: Job): boolean =>
+    order.type !== 'run' || inFlight.every((other) => other.order.type !== 'load')
 
   function pump(): void {
     if (isDraining) {
@@ -58,7 +67,7 @@ export function createQueue({ send, overLimit, drained }: QueueDeps): Queue {
       return
     }
     while (isOpen && inFlight.length < IN_FLIGHT) {
-      const job = waiting.shift()
+      const job = waiting.next(mayGo)
       if (!job) return
       inFlight.push(job)
       send(job.order)
@@ -83,12 +92,12 @@ export function createQueue({ send, overLimit, drained }: QueueDeps): Queue {
 
   return {
     add(job) {
-      waiting.push(job)
+      waiting.add(job)
       pump()
     },
     open(first) {
       openers = new Set(first)
-      waiting.unshift(...first)
+      waiting.open(first)
       isOpen = true
       isDraining = false
       pump()
@@ -111,20 +120,20 @@ export function createQueue({ send, overLimit, drained }: QueueDeps): Queue {
       // Not open: the process was killed over a limit, and that job is answered.
       const head = isOpen ? inFlight.shift() : undefined
       isOpen = false
-      const kept = [...inFlight.splice(0), ...waiting.splice(0)].filter((job) => !openers.has(job))
-      waiting.push(...kept)
+      waiting.add(...[...inFlight.splice(0), ...waiting.takeAll()].filter((job) => !openers.has(job)))
       head?.ended({ code: 'crashed', message: `the inference process ended (${how})` }, true)
     },
     handOver() {
-      for (const job of waiting.splice(0)) {
+      for (const job of waiting.takeAll()) {
         if (job.moved) job.moved()
-        else waiting.push(job)
+        else waiting.add(job)
       }
     },
-    endAll(error) {
+    close(error) {
       clearTimeout(timer)
       isOpen = false
-      for (const job of [...inFlight.splice(0), ...waiting.splice(0)]) job.ended(error)
+      for (const job of inFlight.splice(0)) job.ended(error)
+      waiting.close(error)
     },
     get timeouts() {
       return timeouts

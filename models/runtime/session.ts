@@ -1,11 +1,12 @@
 // ONNX Runtime behind a narrow face, and the only importer of it: options that keep the bits and the CPU in hand.
 import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import ort from 'onnxruntime-node'
+import { join } from 'node:path'
+import type * as ort from 'onnxruntime-node'
 import type { TensorType } from '../manifest.ts'
 import { cpuClassOf } from './cpu.ts'
 import { messageOf, RunFailure } from './failure.ts'
+import { gpuOf } from './gpu.ts'
+import { findOrt } from './ort-place.ts'
 import { chainProviders, type ProviderName } from './providers.ts'
 
 export type TensorData =
@@ -45,7 +46,10 @@ export interface Session {
   close(): Promise<void>
 }
 
-export const ORT_VERSION: string = ort.env.versions.node ?? ort.env.versions.common
+const place = findOrt()
+const { InferenceSession, Tensor, env, listSupportedBackends } = place.require('onnxruntime-node') as typeof ort
+
+export const ORT_VERSION: string = env.versions.node ?? env.versions.common
 
 const cpu = cpuClassOf(process.arch, readCpuinfo())
 export const CPU_CLASS = cpu.name
@@ -67,13 +71,14 @@ export interface SessionSettings {
 
 /** CUDA and TensorRT come as a library of their own beside the binding. */
 function hasLibrary(provider: ProviderName): boolean {
-  const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'))
-  const folder = join(root, 'bin/napi-v6', process.platform, process.arch)
+  const folder = join(place.folder, 'bin/napi-v6', process.platform, process.arch)
   return existsSync(join(folder, `libonnxruntime_providers_${provider}.so`))
 }
 
-const chainOf = ({ providers }: SessionSettings) =>
-  chainProviders(providers, new Set(ort.listSupportedBackends().map(({ name }) => name)), hasLibrary)
+function chainOf({ providers }: SessionSettings) {
+  const listed = new Set(listSupportedBackends().map(({ name }) => name))
+  return chainProviders(providers, listed, hasLibrary, { gpu: gpuOf(), passedOver: place.passedOver })
+}
 
 /** `whole`: fails where a part of the model would run on the CPU, instead of doing so without a word. */
 const optionsFor = (
@@ -114,7 +119,7 @@ async function create(model: Uint8Array, settings: SessionSettings): Promise<Cre
     for (const whole of provider === 'cpu' ? [false] : [true, false]) {
       try {
         const options = optionsFor(tries.slice(at), settings, whole)
-        return { provider, session: await ort.InferenceSession.create(model, options), passedOver: said() }
+        return { provider, session: await InferenceSession.create(model, options), passedOver: said() }
       } catch (error) {
         lastError = error
         const reason = messageOf(error).split('\n', 1)[0]
@@ -131,7 +136,7 @@ const portOf = (meta: ort.InferenceSession.ValueMetadata): TensorPort =>
     : { name: meta.name, type: 'not a tensor', shape: [] }
 
 const toOrt = ({ type, data, shape }: RawTensor): ort.Tensor =>
-  new ort.Tensor(type as 'float32', data as Float32Array, [...shape])
+  new Tensor(type as 'float32', data as Float32Array, [...shape])
 
 /** `model` is the bytes of the file, so that what was hashed is what runs. Throws where ONNX Runtime refuses them. */
 export async function openSession(model: Uint8Array, settings: SessionSettings): Promise<Session> {

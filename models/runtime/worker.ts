@@ -36,8 +36,8 @@ export interface Worker {
   load(pkg: ModelPackage): Promise<Loaded>
   /** By `id@version`. */
   unload(name: string): Promise<void>
-  /** `moved`: it was not run here, and another process is ready for it. */
-  run(model: ModelPackage, frame: InputFrame): Promise<RunOutcome | 'moved'>
+  /** `until`: as in the host. `moved`: it was not run here, and another process is ready for it. */
+  run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome | 'moved'>
   /** Runs handed in and not answered yet. */
   busy(): number
   isReady(): boolean
@@ -77,7 +77,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const { log, loadLimitMs, sleep, onReady, onNoStart, onLost, canMove } = options
   const job = createJobs()
   const limits = createRunLimits(options.limitMs)
-  const usage = createUsage({ ...options, elapsed: () => performance.now() })
+  const elapsed = (): number => performance.now()
+  const usage = createUsage({ ...options, elapsed })
   const started = Promise.withResolvers<void>()
   let recycled = 0
   let busy = 0
@@ -92,7 +93,7 @@ export function createWorker(options: WorkerOptions): Worker {
       queue.gone(how)
       if (canMove()) queue.handOver()
       if (failedStarts < FAILED_STARTS) return
-      queue.endAll({ code: 'crashed', message: `the inference process does not start (${how})` })
+      queue.close({ code: 'crashed', message: `the inference process does not start (${how})` })
       onNoStart(how)
     },
   })
@@ -103,6 +104,7 @@ export function createWorker(options: WorkerOptions): Worker {
       supervisor.kill()
     },
     drained: supervisor.recycle,
+    elapsed,
   })
   const loads = createLoads({ add: queue.add, job, limitMs: loadLimitMs, log, onLost })
 
@@ -124,7 +126,7 @@ export function createWorker(options: WorkerOptions): Worker {
     if (canMove()) queue.handOver()
   }
 
-  function run(model: ModelPackage, frame: InputFrame): Promise<RunOutcome | 'moved'> {
+  function run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome | 'moved'> {
     busy += 1
     return new Promise((resolve) => {
       const done = (outcome: RunOutcome | 'moved'): void => {
@@ -138,7 +140,7 @@ export function createWorker(options: WorkerOptions): Worker {
       }
       const ended: Job['ended'] = (error, killed) => done({ ok: false, error, ...(killed && { killed }) })
       const made = job({ type: 'run', key: nameOf(model), frame }, limits.of(model), replied, ended)
-      queue.add({ ...made, moved: () => done('moved') })
+      queue.add({ ...made, ...(until !== undefined && { until }), moved: () => done('moved') })
     })
   }
 
@@ -160,7 +162,7 @@ export function createWorker(options: WorkerOptions): Worker {
       }),
     }),
     async close() {
-      queue.endAll(CLOSED.error)
+      queue.close(CLOSED.error)
       await supervisor.close()
     },
   }

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { waysOf } from '../../agent/bench/choosing.ts'
 import { describeBench } from '../../agent/bench/telling.ts'
-import type { BenchReport } from '../../agent/bench.ts'
+import { type BenchReport, runBench } from '../../agent/bench.ts'
 import { keepChoice, thisMachine } from '../../agent/choice.ts'
 import { readConfig } from '../../agent/config.ts'
 import { openHost } from '../../agent/hosting.ts'
@@ -58,8 +58,26 @@ describe('a bench', () => {
     expect(JSON.parse(readFileSync(join(data, 'choice.json'), 'utf8'))).toMatchObject(report.chosen)
     expect(await coresOf()).toEqual({ ...report.chosen, chosenBy: 'bench' })
     expect(await coresOf({ threads: '1' })).toEqual({ processes: 1, threads: 1, chosenBy: 'config' })
-    keepChoice(data, report.chosen, { ...thisMachine(), cpu: 'another CPU' }, 0)
+    keepChoice(data, { ...report.chosen, comparisons: [] }, { ...thisMachine(), cpu: 'another CPU' }, 0)
     expect(await coresOf()).toMatchObject({ chosenBy: 'default' })
+  })
+
+  test('does not choose more processes than the memory for models allows', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    // Together they take between 20 and 30 MiB.
+    const flags = { data: folder, serve: 'fashion,vibration-ae,silero-vad', 'models-mib': '40' }
+    const small = await runBench({
+      config: readConfig({}, flags),
+      log: silent,
+      seconds: 0.05,
+      now: Date.now,
+      elapsed: () => performance.now(),
+      progress: () => {},
+    })
+    expect(new Set(small.measured.map(({ processes }) => processes))).toEqual(new Set([1]))
+    expect(small.chosen.processes).toBe(1)
+    expect(small.left).toContainEqual(expect.stringMatching(/^2 processes, .*--models-mib/))
   })
 
   test('is told as a table with the choice marked', () => {

@@ -107,7 +107,7 @@ async function startEnrolment(broker: () => EmbeddedBroker, others: RequestListe
         device: deviceIdOf(publicKey),
         name: 'calm-green-fox',
         credential: PASSWORD,
-        expiresAt: new Date(Date.now() + 86_400_000).toISOString(),
+        expiresAt: new Date(Date.now() + 30 * 86_400_000).toISOString(),
         mqtt: { url: broker().url, root: 'bramble/1' },
       }),
     )

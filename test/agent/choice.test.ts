@@ -16,8 +16,8 @@ test('what was found is kept for this CPU and ONNX Runtime, and is stale for any
   const data = folder()
   const machine = thisMachine()
   expect(readChoice(data, machine)).toBeUndefined()
-  keepChoice(data, { processes: 2, threads: 1 }, machine, NOW)
-  expect(readChoice(data, machine)).toEqual({ processes: 2, threads: 1 })
+  keepChoice(data, { processes: 2, threads: 1, comparisons: [] }, machine, NOW)
+  expect(readChoice(data, machine)).toEqual({ processes: 2, threads: 1, comparisons: [] })
   expect(readChoice(data, { ...machine, ort: '9.9.9' })).toBe('stale')
   expect(readChoice(data, { ...machine, cpus: 99 })).toBe('stale')
   expect(readChoice(data, { ...machine, cpu: 'another' })).toBe('stale')
@@ -26,9 +26,9 @@ test('what was found is kept for this CPU and ONNX Runtime, and is stale for any
 })
 
 test('the owner decides before the measurement, and the measurement before the default', () => {
-  const kept = { processes: 2, threads: 1 }
+  const kept = { processes: 2, threads: 1, comparisons: [] }
   expect(chooseCores({}, undefined, 4)).toEqual({ ...defaultCores(4), chosenBy: 'default' })
-  expect(chooseCores({}, kept, 4)).toEqual({ ...kept, chosenBy: 'bench' })
+  expect(chooseCores({}, kept, 4)).toEqual({ processes: 2, threads: 1, chosenBy: 'bench' })
   expect(chooseCores({ threads: 4 }, kept, 4)).toEqual({ processes: 1, threads: 4, chosenBy: 'config' })
   expect(chooseCores({ processes: 2 }, kept, 4)).toEqual({ processes: 2, threads: 3, chosenBy: 'config' })
 })

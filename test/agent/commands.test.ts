@@ -2,9 +2,12 @@ import { pino } from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { CommandError, createCommands, type Handler } from '../../agent/commands/commands.ts'
 import { logsHandler } from '../../agent/commands/logs.ts'
+import { poisonHandler } from '../../agent/commands/poison.ts'
+import { createSuspects } from '../../agent/frames/suspects.ts'
 import { ReplyMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
 import { formatTopic } from '../../broker/protocol/topics.ts'
 import { openBoard, type Said } from './board.ts'
+import { createRig } from './buffer-rig.ts'
 
 const EXPIRES = 1_000_000
 
@@ -163,6 +166,20 @@ describe('the command logs', () => {
     expect(reply.lines.at(-1)!.msg).toBe('line 499')
   })
 
+  it('gives all of them, page by page, also those of one millisecond', async () => {
+    const lines = Array.from({ length: 500 }, (_, i) => line(Math.floor(i / 7), 30, { i, detail: 'ä'.repeat(500) }))
+    let page: { lines: readonly { i: number; time: string }[]; leftOut: number } = { lines: [], leftOut: 500 }
+    const seen: number[] = []
+    let pages = 0
+    for (; page.leftOut > 0; pages += 1) {
+      const before = page.lines[0]?.time
+      page = (await ask(lines, before === undefined ? {} : { before })) as unknown as typeof page
+      seen.unshift(...page.lines.map(({ i }) => i))
+    }
+    expect(seen).toEqual(lines.map((_, i) => i))
+    expect(pages).toBeGreaterThan(3)
+  })
+
   it('refuses arguments that it does not know', async () => {
     await expect(ask([], { level: 'loud' })).rejects.toMatchObject({ code: 'bad-arguments' })
     await expect(ask([], { lines: 501 })).rejects.toMatchObject({ code: 'bad-arguments' })
@@ -192,4 +209,31 @@ describe('a real board', () => {
     expect(vitals.ok && VitalsMessage.safeParse(vitals.result).success).toBe(true)
     expect(board.agent().lines.join('\n')).not.toContain('the credential')
   }, 20_000)
+})
+
+describe('the command `poison`', () => {
+  it('lists the inputs that are refused, and lets one or all be run again', async () => {
+    const rig = createRig()
+    onTestFinished(() => rig.remove())
+    const table = rig.open().poison
+    const told: number[] = []
+    const suspects = createSuspects({
+      table,
+      now: () => 1_000,
+      log: pino({ level: 'silent' }),
+      told: (rows) => told.push(rows.length),
+    })
+    const job = (n: number) => ({ pkg: { sha256: 'a'.repeat(64) }, frame: { data: new Uint8Array([n]) } })
+    for (const n of [1, 2, 3, 3, 2]) suspects.struck(job(n), `died over ${n}`, true)
+    const ask = poisonHandler(suspects)
+    const reason = (list: unknown) => (list as { inputs: { reason: string; input: string }[] }).inputs
+    expect(reason(await ask({})).map(({ reason }) => reason)).toEqual(['died over 2', 'died over 3'])
+    const [{ input } = { input: '' }] = reason(await ask({}))
+    expect(await ask({ forget: input })).toMatchObject({ forgotten: 1, inputs: [{ reason: 'died over 3' }] })
+    expect(suspects.poisonedBy(job(2))).toBeUndefined()
+    expect(await ask({ forget: 'all' })).toEqual({ forgotten: 1, inputs: [], leftOut: 0 })
+    expect(table.all(), 'one that is only suspected stays so').toMatchObject([{ reason: 'died over 1' }])
+    expect(told).toEqual([0, 1, 2, 1, 0])
+    await expect(ask({ forget: 'x' })).rejects.toMatchObject({ code: 'bad-arguments' })
+  })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../../agent/config.ts'
+import { ConfigError, hostSettings, readConfig } from '../../agent/config.ts'
 
 const faultsOf = (env: Record<string, string>, flags: Record<string, unknown> = {}): readonly string[] => {
   try {
@@ -35,6 +35,12 @@ describe('the configuration', () => {
     expect(faultsOf({ BRAMBLE_PROVIDERS: 'cuda,xnnpack' }, {})).toEqual([
       'BRAMBLE_PROVIDERS: must be auto, or some of tensorrt, cuda, cpu',
     ])
+  })
+
+  test('gives TensorRT the time to build its engines, and nobody else', () => {
+    const limitOf = (providers: string) => hostSettings(readConfig({ BRAMBLE_PROVIDERS: providers }, {})).loadLimitMs
+    expect(limitOf('tensorrt,cuda')).toBe(3_600_000)
+    expect(limitOf('cuda')).toBeUndefined()
   })
 
   test('takes an empty variable as an unset one', () => {

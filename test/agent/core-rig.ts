@@ -28,7 +28,7 @@ export async function readModels(): Promise<void> {
 
 export const packageOf = (id: string): ModelPackage | undefined => catalog?.resolve(id)
 
-interface More extends Partial<Pick<CoreOptions, 'limits' | 'energy'>> {
+interface More extends Partial<Pick<CoreOptions, 'limits' | 'energy' | 'origin' | 'skewMs'>> {
   readonly fake?: ReturnType<typeof createFakeClock>
 }
 

@@ -94,10 +94,22 @@ describe('the core of an agent', () => {
 
   test('drops a retained frame: it is old, and would come again at every connection', async () => {
     const { receive, ran, advance, core } = start()
-    receive('t1', JPEG, { retain: true })
+    receive(undefined, JPEG, { retain: true })
     await advance(10)
     expect(ran).toHaveLength(0)
     expect(core.tally.counts().reasons).toEqual({ retained: 1 })
+  })
+
+  test('does not run a retained task, and says so, unless it has its answer', async () => {
+    const { receive, ran, turn, advance, errors, answersTo } = start()
+    receive('old', JPEG, { retain: true })
+    receive('done', JPEG)
+    await turn()
+    receive('done', JPEG, { retain: true })
+    await advance(10)
+    expect(ran).toHaveLength(1)
+    expect(errors()).toMatchObject([{ code: 'expired', message: expect.stringContaining('retain') }])
+    expect(answersTo('done')).toMatchObject([{ result: {} }, { result: {} }])
   })
 
   test('takes nothing in once it stops, and answers what still waits', async () => {

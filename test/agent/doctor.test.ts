@@ -144,6 +144,15 @@ describe('the doctor', () => {
     expect(found('fashion')?.says).toMatch(/something else than its publisher/)
   })
 
+  test('says why models do not run on the provider that is wanted', async () => {
+    const flags = ['--serve', 'fashion,vibration-ae', '--providers', 'cuda,cpu']
+    const { found } = await doctor('--data', join(scratch(), 'none'), ...flags)
+    expect(found('provider')).toMatchObject({ state: 'warn', remedy: expect.stringContaining('--providers cpu') })
+    expect(found('provider')?.says).toMatch(
+      /^cuda was wanted, but models run on cpu: cuda: (its library .* is not installed|this build of ONNX Runtime does not have it)$/,
+    )
+  })
+
   test('could not look where its own flags are wrong', async () => {
     const agent = runAgent(['doctor', '--threads', '0'])
     expect(await agent.exited).toBe(2)

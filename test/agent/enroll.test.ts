@@ -161,6 +161,21 @@ describe('renewal', () => {
     expect(renewal.current().credential).toBe('jwt-2')
   })
 
+  test('ends at once when the board stops, also while the console says nothing', async () => {
+    const asked = new Promise((resolve) => {
+      server.removeAllListeners('request').once('request', resolve)
+    })
+    const stop = new AbortController()
+    const { renewal, saved } = start(START + 25 * DAY)
+    const running = renewal.run(stop.signal)
+    await asked
+    const from = performance.now()
+    stop.abort()
+    await running
+    expect(performance.now() - from).toBeLessThan(2_000)
+    expect(saved).toEqual([])
+  })
+
   test('comes before connecting when the credential has expired', async () => {
     answer = signedChallenge
     const { renewal } = start(START + 31 * DAY)

@@ -1,13 +1,21 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createTally, type DropReason } from '../../agent/frames/tally.ts'
+import { createTally } from '../../agent/frames/tally.ts'
 import { HEARTBEAT_BYTES, heartbeatOf, type Readings } from '../../agent/presence/heartbeat.ts'
-import { ERROR_CODES, type ErrorCode, HeartbeatMessage, VITAL_FLAGS } from '../../broker/protocol/messages.ts'
+import {
+  type DropReason,
+  ERROR_CODES,
+  type ErrorCode,
+  HeartbeatMessage,
+  VITAL_FLAGS,
+} from '../../broker/protocol/messages.ts'
 
 const readings = (more: Partial<Readings> = {}): Readings => ({
   at: Date.UTC(2026, 10, 22),
   upMs: 90_000,
   counts: createTally().counts(),
+  inSince: 0,
+  runsSince: 0,
   answeredSince: 0,
   sinceMs: 30_000,
   queue: 0,
@@ -63,7 +71,7 @@ describe('the heartbeat', () => {
     expect(heartbeatOf(readings()).idle).toBe('no-work')
     expect(heartbeatOf(readings({ host: 'starting' })).idle).toBe('starting')
     expect(heartbeatOf(readings({ host: 'restarting', queue: 3 })).idle).toBe('host-restarting')
-    expect(heartbeatOf(readings({ queue: 1 }))).not.toHaveProperty('idle')
+    expect(heartbeatOf(readings({ inSince: 60, answeredSince: 1 }))).not.toHaveProperty('idle')
     expect(heartbeatOf(readings({ answeredSince: 60 }))).toMatchObject({ rate: 2 })
     expect(heartbeatOf(readings({ answeredSince: 60 }))).not.toHaveProperty('idle')
   })
@@ -74,6 +82,12 @@ describe('the heartbeat', () => {
     [{ diskFailing: true, queue: 1 }, 'disk-failing'],
     [{ outboxFull: true, queue: 1 }, 'outbox-full'],
     [{ outboxFull: true, diskFailing: true, paused: true }, 'too-hot'],
+    [{ inSince: 500 }, 'all-refused'],
+    [{ inSince: 500, runsSince: 3, queue: 4 }, 'all-refused'],
+    [{ queue: 4 }, 'stuck'],
+    [{ queue: 4, inSince: 500 }, 'stuck'],
+    // A first heartbeat soon after the connection: a slow model may just have begun.
+    [{ queue: 4, sinceMs: 10_000 }, undefined],
   ])('names the first cause that keeps it from working: %j', (more, idle) => {
     expect(heartbeatOf(readings(more)).idle).toBe(idle)
   })

@@ -5,14 +5,17 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../agent/config.ts'
 import { openHost } from '../../agent/hosting.ts'
+import { writeCredential } from '../../agent/membership/credential.ts'
+import { openIdentity } from '../../agent/membership/identity.ts'
 import { startAgent } from '../../agent/run.ts'
 import type { EmbeddedBroker } from '../../broker/embedded.ts'
 import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
 import { formatTopic } from '../../broker/protocol/topics.ts'
 import { openEar, openTestBroker } from './board.ts'
+import { startConsole, TOKEN } from './packages-rig.ts'
 
 const ILLEGAL = "process.kill(process.pid, 'SIGILL')\n"
 const REAL = `import ${JSON.stringify(new URL('../../models/runtime/host-process.ts', import.meta.url).href)}\n`
@@ -29,24 +32,36 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
+/** As enrolment leaves it, at a console without opinion. */
+async function enrolled(data: string): Promise<void> {
+  const { device } = openIdentity(data)
+  const desk = await startConsole()
+  onTestFinished(() => desk.close())
+  const mqtt = { url: broker.url, root: 'bramble/1' }
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString()
+  const obtainedAt = new Date().toISOString()
+  writeCredential(data, {
+    device,
+    name: 'calm-green-fox',
+    credential: TOKEN,
+    expiresAt,
+    obtainedAt,
+    mqtt,
+    console: desk.url,
+  })
+}
+
 /** A board whose inference process dies by SIGILL until `program` is another one. `cured` ends its long pause. */
-async function startSick(name: string) {
+async function startSick(name: string, atConsole = false) {
   const data = join(folder, name)
   mkdirSync(data, { mode: 0o700 })
   const program = join(data, 'program.mjs')
   writeFileSync(program, ILLEGAL)
   writeFileSync(join(data, 'password'), 'the credential', { mode: 0o600 })
   const { ear, console } = await openEar(broker.url)
-  const config = readConfig(
-    {},
-    {
-      data,
-      serve: 'fashion',
-      device: 'cam1',
-      'mqtt-url': broker.url,
-      'password-file': join(data, 'password'),
-    },
-  )
+  const plain = { device: 'cam1', 'mqtt-url': broker.url, 'password-file': join(data, 'password') }
+  if (atConsole) await enrolled(data)
+  const config = readConfig({}, { data, serve: 'fashion', ...(atConsole ? {} : plain) })
   const cured = Promise.withResolvers<void>()
   const pauses: number[] = []
   const sleep = async (ms: number, signal: AbortSignal): Promise<void> => {
@@ -91,6 +106,23 @@ test('a board that cannot run ONNX Runtime stays up, says why, and serves once i
     return info && info.models.length > 0 ? info : undefined
   })
   expect(well).toMatchObject({ models: [{ id: 'fashion' }], notices: [] })
+  await agent.close()
+  await console.close()
+})
+
+test('a board of a console serves its own folder, too, once it can run ONNX Runtime', async () => {
+  const { agent, program, cured, ear, console } = await startSick('enrolled', true)
+  // What the boards of other tests said is retained.
+  const said = (notices: number) =>
+    ear.find(({ topic, payload }) => {
+      const info = topic.kind === 'info' && topic.device !== 'cam1' && InfoMessage.parse(JSON.parse(String(payload)))
+      return info && info.notices?.length === notices ? info : undefined
+    })
+  await said(1)
+  writeFileSync(program, REAL)
+  cured.resolve()
+  const well = await said(0)
+  expect(well).toMatchObject({ models: [{ id: 'fashion' }], packages: [] })
   await agent.close()
   await console.close()
 })

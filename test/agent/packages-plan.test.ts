@@ -178,6 +178,37 @@ test('the served and the last versions are never given up while they can serve, 
   )
 })
 
+const onDisk = ({ stage, bytes, missing }: Known): number =>
+  stage === 'none' ? 0 : bytes - missing.reduce((sum, one) => sum + one.bytes, 0)
+
+test('no file is fetched that would take the packages on disk over the quota', () => {
+  fc.assert(
+    fc.property(currents, targets, (current, target) => {
+      follow(current, target, (now, step) => {
+        if (step.do !== 'fetch-file') return
+        const all = [...after(now, step).releases.values()]
+        expect(all.reduce((sum, one) => sum + onDisk(one), 0)).toBeLessThanOrEqual(now.quotaBytes)
+      })
+    }),
+  )
+})
+
+test('of two that are wanted and do not fit together, the first one is fetched', () => {
+  const both = ['a1', 'b1'].map((release) => ({ id: idOf(release), version: '1.0.0', release }))
+  const nothing: Current = {
+    served: new Map(),
+    releases: new Map(),
+    last: new Map(),
+    folder: new Set(),
+    held: new Set(),
+    recent: [],
+    quotaBytes: 1.5 * BYTES,
+  }
+  const end = follow(nothing, both, () => {})
+  expect(end.served).toEqual(new Map([['a', 'a1']]))
+  expect(end.held).toEqual(new Set(['b1']))
+})
+
 test('an id that was served stays served as long as something usable is there', () => {
   fc.assert(
     fc.property(currents, targets, (current, target) => {

@@ -156,7 +156,9 @@ describe('a board', () => {
     const board = await boardWith({
       prove: async ({ manifest }) => {
         attempts.push(manifest.version)
-        return manifest.version === '3.0.0' ? { ok: false, reason: 'bag.png: the answer is another' } : { ok: true }
+        return manifest.version === '3.0.0'
+          ? { ok: false, cause: 'answer', reason: 'bag.png: the answer is another' }
+          : { ok: true }
       },
     })
     await told(board, await offer('2.0.0'))
@@ -177,7 +179,7 @@ describe('a board', () => {
   test('proves a refused version again when the runtime has changed, without fetching it again', async () => {
     const wanted = await offer('2.0.0')
     console.want(wanted)
-    const first = await boardWith({ prove: async () => ({ ok: false, reason: 'wrong' }) })
+    const first = await boardWith({ prove: async () => ({ ok: false, cause: 'answer', reason: 'wrong' }) })
     await first.until(([fashion]) => fashion?.state === 'refused')
     await first.stop()
     const count = console.fetched().length
@@ -258,6 +260,8 @@ describe('a board', () => {
     const board = await boardWith()
     await board.packages.converge()
     expect(board.packages.skewMs()).toBe(-90_000)
+    board.set(3_600_000)
+    expect(board.packages.skewMs(), 'at once, without asking').toBe(3_510_000)
   })
 
   test('asks again every ten minutes, more or less, and at each connection', async () => {
@@ -300,7 +304,8 @@ describe('a board without network', () => {
     const board = await boardWith({
       url: NOWHERE,
       version: '1.0.1',
-      prove: async ({ manifest }) => (manifest.version === '3.0.0' ? { ok: false, reason: 'wrong' } : { ok: true }),
+      prove: async ({ manifest }) =>
+        manifest.version === '3.0.0' ? { ok: false, cause: 'answer', reason: 'wrong' } : { ok: true },
     })
     expect(board.versions()).toEqual({ fashion: '2.0.0' })
     expect(board.packages.states()).toMatchObject([{ version: '3.0.0', state: 'refused', reason: 'wrong' }])

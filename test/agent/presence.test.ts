@@ -15,6 +15,7 @@ const noSuspects = { count: () => 2 }
 function openWorld(name: Parameters<typeof boardTree>[0]) {
   const { clock, advance } = createFakeClock()
   let answered = 0
+  const work = { refused: 0, waiting: 0 }
   let skewMs: number | undefined
   const opened = openSenses({
     folder: import.meta.dirname,
@@ -31,6 +32,7 @@ function openWorld(name: Parameters<typeof boardTree>[0]) {
     answer: (count: number) => {
       answered += count
     },
+    work,
     skew: (ms: number) => {
       skewMs = ms
     },
@@ -40,8 +42,16 @@ function openWorld(name: Parameters<typeof boardTree>[0]) {
       return {
         senses,
         heartbeat: createReadings({
-          tally: { counts: () => ({ in: answered, answered, refused: 0, dropped: 0, reasons: {} }) },
-          work: { load: () => 0 },
+          tally: {
+            counts: () => ({
+              in: answered + work.refused + work.waiting,
+              answered,
+              refused: work.refused,
+              dropped: 0,
+              reasons: {},
+            }),
+          },
+          work: { load: () => work.waiting, ended: () => answered },
           commits: { pending: () => 0, failing: () => false },
           buffer: { owed: () => 0, full: () => false },
           serving: { names: () => ['a'], fault: () => undefined, served: () => [] },
@@ -112,6 +122,24 @@ describe('what a board says of itself', () => {
     expect((await heartbeat()).rate).toBe(1)
     await world.advance(9_000)
     expect((await heartbeat()).rate).toBe(0.1)
+    senses.close()
+  })
+
+  test('is idle for want of work, or though there is some: since the heartbeat before, not since it started', async () => {
+    const world = openWorld('pi-4b')
+    const { senses, heartbeat } = await world.messages()
+    const idle = async () => {
+      await world.advance(30_000)
+      return (await heartbeat()).idle
+    }
+    expect(await idle()).toBe('no-work')
+    world.work.refused = 500
+    expect(await idle()).toBe('all-refused')
+    expect(await idle()).toBe('no-work')
+    world.answer(1)
+    expect(await idle()).toBeUndefined()
+    world.work.waiting = 4
+    expect(await idle()).toBe('stuck')
     senses.close()
   })
 

@@ -44,7 +44,9 @@ test('from its sources it says that it cannot be updated, and serves', async () 
   await killed(board.agent().child)
 })
 
-test('a new version that serves, beats and infers well is kept, and the launcher passes its stop on', async () => {
+test('a new version that serves, beats and infers well is kept, and the launcher passes its stop on', {
+  timeout: 60_000,
+}, async () => {
   console.wantSoftware()
   const home = await temporaryFolder()
   const slot = join(board.folder, 'software/a')
@@ -60,7 +62,7 @@ test('a new version that serves, beats and infers well is kept, and the launcher
   symlinkSync('a', join(board.folder, 'software/current'))
 
   const from = board.ear.heard.length
-  const env = { PATH: process.env['PATH'], HOME: home, BRAMBLE_DATA: board.folder, BRAMBLE_TRIAL_S: '2' }
+  const env = { PATH: process.env['PATH'], HOME: home, BRAMBLE_DATA: board.folder, BRAMBLE_TRIAL_S: '6' }
   const child = spawn(join(home, 'launch'), ['run'], { env, stdio: 'ignore' })
   expect((await info((said) => said.software !== undefined, from)).software?.state).toBe('trial')
   const kept = await info((said) => said.software?.state === 'confirmed', from)

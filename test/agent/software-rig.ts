@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, writeFile
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import { readConfig } from '../../agent/config.ts'
+import type { Renewal } from '../../agent/membership/renewal.ts'
 import { createDesired } from '../../agent/packages/desired.ts'
 import { archOf } from '../../agent/software/place.ts'
 import { openSoftware, type Software } from '../../agent/software.ts'
@@ -50,6 +51,8 @@ interface BoardOptions {
   readonly url: string
   readonly data: string
   readonly packaged: string
+  /** Of a board that is enrolled; else it has the one credential that the rig's console takes. */
+  readonly renewal?: Pick<Renewal, 'current' | 'doubt'>
   /** Settings, as in the environment of the service. */
   readonly settings?: Readonly<Record<string, string>>
   /** False: from a source checkout. */
@@ -69,19 +72,16 @@ export function createSoftwareBoard(options: BoardOptions) {
   const env = { BRAMBLE_PACKAGED: packaged, BRAMBLE_SOFTWARE: join(data, 'software'), BRAMBLE_SLOT: slot }
   const stop = new AbortController()
   const arch = archOf(process.arch)!
+  const { renewal = { current: () => ({ console: url, credential: TOKEN }), doubt: () => {} } } = options
   const desired = createDesired({
     file: join(data, 'desired.json'),
     arch,
-    console: { url, bearer: () => TOKEN },
+    console: { url, bearer: () => renewal.current().credential },
     ...fake.clock,
     log,
   })
   const states: SoftwareState[] = []
   let listeners: (() => void)[] = []
-  const renewal = {
-    current: () => ({ console: url, credential: TOKEN }),
-    doubt: () => {},
-  }
   const software: Software = openSoftware({
     config: readConfig({ ...settings, BRAMBLE_DATA: data }, {}),
     membership: { renewal } as never,

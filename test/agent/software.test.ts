@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { OUTBOX_READS } from '../../agent/outbox/migrations.ts'
 import type { SoftwareRelease } from '../../broker/protocol/software.ts'
 import { readCatalog } from '../../models/catalog.ts'
 import {
@@ -202,7 +203,12 @@ describe('a board', () => {
   test('without a wish stays as it is, and asks nothing', async () => {
     const one = board()
     await one.start()
-    expect(one.software.state()).toEqual({ version: 'packaged', arch: expect.any(String), state: 'packaged' })
+    expect(one.software.state()).toEqual({
+      version: 'packaged',
+      arch: expect.any(String),
+      state: 'packaged',
+      outboxReads: OUTBOX_READS,
+    })
     expect(one.states).toEqual([])
   })
 })
@@ -401,6 +407,7 @@ describe('a version on trial', () => {
     expect(doubt()).toBe('it serves no model that has golden cases')
     served.push(goldens)
     const settled = async (reason: RegExp | undefined) => {
+      one.software.beat()
       await one.advance(30_000)
       // The golden frame is read from the disk.
       while (reason === undefined ? doubt() !== undefined : !reason.test(doubt() ?? '')) await one.advance(0)
@@ -419,6 +426,23 @@ describe('a version on trial', () => {
     expect(started(packaged, data)).toBe('0.2.0')
   })
 
+  test('is not kept while its connection is dead, however well it was heard before', async () => {
+    await updated('0.2.0')
+    const { pkg, right } = await fashion()
+    const served = [{ ...pkg, manifest: { ...pkg.manifest, golden: pkg.manifest.golden.slice(0, 1) } }]
+    const one = board({ served, run: async () => right })
+    await one.start()
+    one.software.ready()
+    one.software.beat()
+    await one.advance(600_000)
+    expect(doubt()).toBe('its last heartbeat reached the broker 600 s ago')
+    expect(one.software.state()?.state).toBe('trial')
+    one.software.beat()
+    await one.advance(30_000)
+    while (doubt() !== undefined) await one.advance(0)
+    expect(one.software.state()?.state).toBe('confirmed')
+  })
+
   test('is not replaced before it is kept', async () => {
     await updated('0.2.0')
     const { pkg, right } = await fashion()
@@ -429,8 +453,9 @@ describe('a version on trial', () => {
     const { wanted } = await one.until((state) => state.wanted !== undefined)
     expect(wanted).toMatchObject({ state: 'downloading', reason: expect.stringContaining('still on trial') })
     one.software.ready()
+    await one.advance(590_000)
     one.software.beat()
-    await one.advance(600_000)
+    await one.advance(10_000)
     await one.replaced
     expect(slot()).toBe('b')
   })
@@ -446,4 +471,44 @@ test('a board whose next start runs another version than this one fetches nothin
   await running.start()
   const { wanted } = await running.until((state) => state.wanted !== undefined)
   expect(wanted?.reason).toMatch(/the next start of this board runs another version/)
+})
+
+describe('a board whose package was installed anew', () => {
+  const slots = (): string[] => ['a', 'b'].filter((name) => existsSync(at(name)))
+  /** As its postinst does it. */
+  const install = (): void => rmSync(at('current'))
+
+  beforeEach(async () => {
+    await updated('0.2.0')
+    confirm()
+    await updated('0.3.0')
+    confirm()
+  })
+
+  test('keeps the version that still runs until its restart, and then frees the disk of both', async () => {
+    const running = board()
+    install()
+    console.wantSoftware()
+    await running.start()
+    await running.ask()
+    await running.advance(1_000)
+    expect(slots()).toEqual(['a', 'b'])
+    await running.stop()
+    const next = board()
+    await next.start()
+    while (slots().length > 0) await next.advance(0)
+    expect(started(packaged, data)).toBe('0.1.0')
+  })
+
+  test('keeps a version that its console wants, and goes to it without a download', async () => {
+    install()
+    console.wantSoftware(offer('0.2.0'))
+    console.asked.splice(0)
+    const next = board()
+    await next.start()
+    await next.replaced
+    expect(console.fetched()).toEqual([])
+    expect(slots()).toEqual(['a'])
+    expect(started(packaged, data)).toBe('0.2.0')
+  })
 })

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
 import { describe, expect, it, onTestFinished, type TestContext } from 'vitest'
-import { createLiveness } from '../../agent/liveness.ts'
 import { createSystemd, notifyOf, watchdogOf } from '../../agent/systemd.ts'
 import { openEar, openTestBroker } from './board.ts'
 import { createFakeClock } from './fake-clock.ts'
@@ -125,61 +124,6 @@ describe('what systemd is told', () => {
     systemd.ready()
     await advance(30_000)
     expect(errors.length).toBe(1)
-  })
-})
-
-describe('the work', () => {
-  const open = (runLimitMs = 10_000) => {
-    const state = { load: 0, ended: 0, held: false }
-    const { clock, elapse } = createFakeClock()
-    const liveness = createLiveness({
-      load: () => state.load,
-      ended: () => state.ended,
-      held: () => state.held,
-      runLimitMs,
-      elapsed: clock.elapsed,
-    })
-    const passed = (seconds: number): string | undefined => {
-      elapse(seconds * 1000)
-      return liveness.stuck()
-    }
-    return { state, passed }
-  }
-
-  it('is alive without frames, and while frames end in any way', () => {
-    const { state, passed } = open()
-    expect(passed(100_000)).toBeUndefined()
-    state.load = 5
-    for (let i = 0; i < 10; i += 1) {
-      state.ended += 1
-      expect(passed(170)).toBeUndefined()
-    }
-  })
-
-  it('is stuck when frames are in hand and none ends for three minutes', () => {
-    const { state, passed } = open()
-    state.load = 3
-    expect(passed(0)).toBeUndefined()
-    expect(passed(179)).toBeUndefined()
-    expect(passed(2)).toBe('3 frames in hand, and none has ended for 181 s')
-    state.ended += 1
-    expect(passed(10)).toBeUndefined()
-  })
-
-  it('may take as long as five runs of a slow model', () => {
-    const { state, passed } = open(120_000)
-    state.load = 1
-    expect(passed(590)).toBeUndefined()
-    expect(passed(20)).toContain('1 frames in hand')
-  })
-
-  it('is not stuck while the board is too hot to work', () => {
-    const { state, passed } = open()
-    Object.assign(state, { load: 3, held: true })
-    expect(passed(1_000)).toBeUndefined()
-    state.held = false
-    expect(passed(100)).toBeUndefined()
-    expect(passed(100)).toContain('3 frames in hand')
   })
 })
 

@@ -168,6 +168,29 @@ describe('what MQTT 5 says beside a message', () => {
     expect(errors()).toMatchObject([{ code: 'expired' }, { code: 'expired' }])
   })
 
+  test('its expiry is by this clock, the deadline of an envelope by the clock of the console', async () => {
+    const skewMs = 86_400_000
+    const { receive, advance, errors, answersTo, running, clock, end } = start({ skewMs: () => skewMs })
+    const leased = (ms: number) => frame({ deadline: clock.now() - skewMs + ms })
+    receive('leased', leased(30_000), { meta: { expiresAt: clock.now() + 60_000 } })
+    receive('over', leased(-1))
+    receive('gone', leased(30_000), { meta: { expiresAt: clock.now() - 1 } })
+    expect(running()).toBe(1)
+    end()
+    await advance(10)
+    expect(answersTo('leased')).toMatchObject([{ result: {} }])
+    expect(errors()).toMatchObject([{ code: 'expired' }, { code: 'expired' }])
+  })
+
+  test('a deadline that seems to be over is not held against a frame while this clock may be wrong', async () => {
+    const { receive, running, advance, errors, clock } = start({ skewMs: () => undefined })
+    receive('leased', frame({ deadline: clock.now() - 86_400_000 }))
+    expect(running()).toBe(1)
+    receive('gone', frame({ deadline: clock.now() - 86_400_000 }), { meta: { expiresAt: clock.now() - 1 } })
+    await advance(10)
+    expect(errors()).toMatchObject([{ code: 'expired' }])
+  })
+
   test('its content type says what bytes are that do not say it themselves', async () => {
     const { receive, advance, errors, running } = start()
     receive('raw', Buffer.from([1, 2, 3]), { meta: { contentType: 'application/octet-stream' } })
@@ -247,6 +270,46 @@ describe('an input that kills its process', () => {
     receive(undefined, JPEG)
     await turn(KILLED)
     expect(errors()).toMatchObject([{ code: 'timeout' }, { code: 'poison' }])
+  })
+
+  test('is run with nothing beside it the second time, and so is a live frame that comes again', async () => {
+    const { receive, turn, end, ran, running, advance, core } = start({ limits: ROOMY })
+    const picture = (n: number) => Buffer.concat([JPEG, Buffer.from([n])])
+    for (let n = 0; n < 6; n += 1) receive(`t${n}`, picture(n))
+    expect(running()).toBe(3)
+    end(KILLED)
+    await advance(0)
+    expect(running(), 'the two that are under way').toBe(2)
+    await turn()
+    await turn()
+    expect([running(), ran.at(-1)?.at(-1)]).toEqual([1, 0])
+    receive(undefined, frame())
+    await advance(200)
+    expect(running()).toBe(1)
+    await turn()
+    expect(running()).toBe(3)
+    for (let n = 0; n < 4; n += 1) await turn()
+    expect(core.tally.counts()).toMatchObject({ answered: 7, refused: 0, dropped: 0 })
+    receive(undefined, frame())
+    await turn(KILLED)
+    receive(undefined, frame())
+    receive('t9', picture(9))
+    expect(running()).toBe(1)
+    await turn()
+    expect(running()).toBe(1)
+    await turn()
+    expect(core.suspects.count()).toBe(0)
+  })
+
+  test('that only died by chance now and then is never refused, however often it comes', async () => {
+    const { receive, turn, core } = start()
+    for (let n = 0; n < 3; n += 1) {
+      receive(undefined, JPEG)
+      await turn(KILLED)
+      receive(undefined, JPEG)
+      await turn(GOOD)
+    }
+    expect(core.suspects.count()).toBe(0)
   })
 
   test('is not tried again after its deadline, nor once the board goes away', async () => {

@@ -72,6 +72,12 @@ describe('the boards', () => {
     ])
   })
 
+  it('are told of as soon as they are in, before they have said a word', () => {
+    devices.add({ id: 'dev-b', name: 'new', ownerId: 'demo', publicKey: 'key b', clocks: {}, history: [] })
+    expect(changes).toEqual([{ about: 'device', id: 'dev-b' }])
+    expect(stateOf('dev-b')).toBe('new')
+  })
+
   it('are late and then gone by the clock alone, and their leases are given up', async () => {
     devices.status('dev-a', 'online', false)
     devices.heartbeat('dev-a', HEARTBEAT)
@@ -136,8 +142,8 @@ describe('the boards', () => {
     const history = devices.get('dev-a')?.history ?? []
     expect(history).toHaveLength(1440)
     expect(history.at(-1)).toMatchObject({ at: now, queue: 1499, rate: 4.5, memMiB: 120 })
-    expect(history.at(-1)).not.toHaveProperty('energyJ')
+    expect(history.at(-1)).not.toHaveProperty('energy')
     devices.heartbeat('dev-a', { ...HEARTBEAT, energy: { j: 0.12, from: 'measured' } })
-    expect(devices.get('dev-a')?.history.at(-1)).toMatchObject({ energyJ: 0.12 })
+    expect(devices.get('dev-a')?.history.at(-1)).toMatchObject({ energy: { j: 0.12, from: 'measured' } })
   })
 })

@@ -110,6 +110,15 @@ describe('enrolment', () => {
     expect(answers.map(({ ok }) => ok)).toEqual([true, true, true, false])
   })
 
+  it('takes no second use of a fleet token for a board that comes again, as after a lost answer', async () => {
+    const { token } = await mint(2)
+    const [first, second] = [newKey(), newKey()]
+    for (let attempt = 0; attempt < 3; attempt++) expect(await enrol(first, token)).toMatchObject({ ok: true })
+    expect(await enrol(second, token)).toMatchObject({ ok: true, credential: { device: second.device } })
+    expect(await enrol(newKey(), token)).toMatchObject({ refusal: { code: 'used-token' } })
+    expect(await enrol(first, token)).toMatchObject({ ok: true })
+  })
+
   it('refuses an expired token and an unknown one', async () => {
     const { token } = await mint()
     now += 3_600_001

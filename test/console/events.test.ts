@@ -86,6 +86,7 @@ describe('the feed', () => {
     tasks: async (ids) => ids.map((id) => ({ id }) as TaskView),
     devices: async (ids) => ids.map((id) => ({ id }) as Device),
     payouts: async (ids) => ids.map((id) => ({ id }) as PayoutView),
+    walletChanges: async () => [],
     overview: async () => {
       overviews += 1
       return {} as Overview
@@ -106,8 +107,9 @@ describe('the feed', () => {
     for (const id of ['a', 'b', 'a']) events.emit({ about: 'task', id })
     events.emit({ about: 'device', id: 'd' })
     events.emit({ about: 'rewards' })
+    events.emit({ about: 'wallets' })
     await feed.turn()
-    expect(namesTold()).toEqual(['task', 'task', 'device', 'rewards', 'overview'])
+    expect(namesTold()).toEqual(['task', 'task', 'device', 'rewards', 'wallets', 'overview'])
     now += 500
     await feed.turn()
     expect(namesTold()).toEqual([])

@@ -37,6 +37,8 @@ describe('the HTTP API', () => {
         'boards{state="idle"}',
         'tasks{state="queued"}',
         'treasury_coverage',
+        'treasury_balance_units 1000000000',
+        'liabilities_units 1000000000',
         'broker{name="connections"}',
       ])
         expect(text).toContain(`bramble_${name}`)
@@ -78,6 +80,7 @@ describe('the HTTP API', () => {
         '/api/requesters/{id}/withdraw',
         '/api/rewards',
         '/api/rewards/epochs/{id}',
+        '/api/rewards/lost/{address}',
         '/api/rewards/receipts/{id}/proof',
         '/api/rewards/receipts/{id}/{verdict}',
         '/api/rewards/reconcile',
@@ -188,7 +191,7 @@ describe('the HTTP API', () => {
       const made = await post('/api/enrollments', { label: 'roof', uses: 3, expiresInS: 600 })
       expect(made.status).toBe(201)
       const { token, command } = (await made.json()) as { token: string; command: string }
-      expect(command).toBe(`bramble-agent enroll --console ${here.url} --token ${token} && bramble-agent run`)
+      expect(command).toBe(`sudo bramble-agent enroll --console ${here.url} --token ${token}`)
       const listed = await (await here.call('/api/enrollments')).text()
       expect(listed).toContain('"label":"roof"')
       expect(listed).not.toContain(token)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { IDLE_REASONS } from '../../broker/protocol/messages.ts'
+import { IDLE_REASONS, type IdleReason } from '../../broker/protocol/messages.ts'
 import { type Clocks, presence } from '../../console/fleet/presence.ts'
 
 const NOW = Date.parse('2026-11-22T12:00:00Z')
@@ -28,6 +28,8 @@ const TABLE: readonly (readonly [string, Clocks, string, RegExp])[] = [
   ['no status, old heartbeat', { heartbeatAt: ago(4000) }, 'offline', /Nothing is heard of it/],
 ]
 
+const told = (idle?: IdleReason, queue = 0, rate = 0) => ({ queue, rate, ...(idle && { idle }) })
+
 describe('presence', () => {
   it.each(TABLE)('is one state with its reason: %s', (_, clocks, state, reason) => {
     const derived = presence(clocks, undefined, NOW)
@@ -37,14 +39,23 @@ describe('presence', () => {
 
   it('says why an idle board has nothing to do', () => {
     const clocks = { ...online(600), heartbeatAt: ago(5) }
-    expect(presence(clocks, 'no-work', NOW).reason).toMatch(/nobody has sent it work/)
-    expect(presence(clocks, 'starting', NOW).reason).toMatch(/loading its models/)
+    expect(presence(clocks, told('no-work'), NOW).reason).toMatch(/nobody has sent it work/)
+    expect(presence(clocks, told('starting'), NOW).reason).toMatch(/loading its models/)
+  })
+
+  it('says that work stands still where the board names no reason', () => {
+    const clocks = { ...online(600), heartbeatAt: ago(5), resultAt: ago(300) }
+    expect(presence(clocks, told(undefined, 4), NOW)).toEqual({
+      state: 'idle',
+      reason: 'It has work and answers none of it.',
+    })
+    expect(presence(clocks, told(undefined, 4, 0.1), NOW).reason).toBe('Ready.')
   })
 
   it.each(IDLE_REASONS)('has a sentence of its own for %s, beside an answer of old', (reason) => {
     const clocks = { ...online(600), heartbeatAt: ago(5), resultAt: ago(300) }
-    const sentences = IDLE_REASONS.map((other) => presence(clocks, other, NOW).reason)
-    const { state, reason: sentence } = presence(clocks, reason, NOW)
+    const sentences = IDLE_REASONS.map((other) => presence(clocks, told(other), NOW).reason)
+    const { state, reason: sentence } = presence(clocks, told(reason), NOW)
     expect(state).toBe('idle')
     expect(sentence).toMatch(/^[A-Z].*\.$/)
     expect(sentences.filter((other) => other === sentence)).toHaveLength(1)

@@ -31,7 +31,7 @@ export interface TestConsole extends RunningConsole {
   close(): Promise<void>
 }
 
-export async function startTestConsole(flags: Flags = {}): Promise<TestConsole> {
+export async function startTestConsole(flags: Flags = {}, now: () => number = Date.now): Promise<TestConsole> {
   const data = await mkdtemp(join(tmpdir(), 'bramble-console-'))
   const read = readConfig({}, { ...ANY_PORTS, data, ...flags }, 'up', PACKAGE_ROOT)
   if (!read.ok) throw new Error(read.faults.join('\n'))
@@ -41,7 +41,7 @@ export async function startTestConsole(flags: Flags = {}): Promise<TestConsole> 
     { config: read.config, supply: DEMO_BUDGET },
     {
       log: silent,
-      now: Date.now,
+      now,
       sleep: sleepFor,
       randomBytes,
       packageRoot: PACKAGE_ROOT,
@@ -50,8 +50,10 @@ export async function startTestConsole(flags: Flags = {}): Promise<TestConsole> 
       stopping: stop.signal,
     },
   )
-  const { store, trades, keysFolder, url, keys } = running
-  const seeded = await seed({ store, requesters: trades.requesters, keysFolder, now: Date.now })
+  const { store, trades, money, keysFolder, url, keys } = running
+  const { requesters } = trades
+  const { registration } = money.funding
+  const seeded = await seed({ store, requesters, registration, keysFolder, now: Date.now })
   return {
     ...running,
     seeded,

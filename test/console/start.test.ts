@@ -81,6 +81,22 @@ describe('a start that cannot be', () => {
     expectRefusal(await up(...PORTS), /this database paid on the chain with genesis hash another chain/)
   })
 
+  it('says that the token is not the one this database owes', async () => {
+    const store = await openDatabase(join(data, 'console.db'))
+    await store.db.insertInto('meta').values({ key: 'chain.mint', value: 'AnotherMint' }).execute()
+    await store.close()
+    expectRefusal(await up(...PORTS), /owes and pays tokens of the mint AnotherMint, but the mint of this start is/)
+  })
+
+  it('says that the wallet it is given cannot be paid', async () => {
+    const program = 'TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA'
+    expectRefusal(await up(...PORTS, '--wallet', program), new RegExp(`^${program} cannot be paid: it is a program`))
+    expectRefusal(
+      await bramble('console', '--data', data, '--log-level', 'silent', ...PORTS, '--wallet', program),
+      new RegExp(`^${program} cannot be paid: it is a program`),
+    )
+  })
+
   it('says that others can read a secret', async () => {
     await mkdir(join(data, 'keys'))
     await writeFile(join(data, 'keys', 'console.token'), 'secret', { mode: 0o644 })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { HeartbeatMessage } from '../../broker/protocol/messages.ts'
+import type { HeartbeatMessage, InfoMessage } from '../../broker/protocol/messages.ts'
 import { addDrops, createDrops } from '../../console/fleet/drops.ts'
+import { providerOf } from '../../console/routes/views/boards.ts'
 import { type HealthFacts, healthOf } from '../../console/routes/views/health.ts'
 import { createPulse } from '../../console/routes/views/pulse.ts'
 import { inTokens } from '../../console/routes/views/tokens.ts'
@@ -14,9 +15,17 @@ const FINE: HealthFacts = {
   failedPayouts: 0,
   refused: [],
   troubles: [],
+  walletChanges: [],
   token: { symbol: 'BRMB', decimals: 6, mint: 'mint' },
   treasury: { address: 'TREASURY', balance: '5', liabilities: '5', coverage: 1 },
   chainAnswers: true,
+}
+const CHANGE = {
+  id: 1,
+  payee: 'ann',
+  address: 'WALLET',
+  askedAt: '2026-11-22T08:30:00.000Z',
+  effectiveAt: '2026-11-25T08:30:00.000Z',
 }
 const gone = { name: 'bold-oak-fox', state: 'offline', reason: 'Its connection ended 4 min ago.' } as const
 
@@ -31,6 +40,23 @@ const TABLE: readonly (readonly [string, Partial<HealthFacts>, string, RegExp])[
     /holds 1.5 BRMB and owes 3 BRMB: send the rest to TREASURY/,
   ],
   ['a failed payout', { failedPayouts: 1 }, 'problem', /^1 payout failed today/],
+  [
+    'a wallet about to change',
+    { walletChanges: [CHANGE], boards: [] },
+    'attention',
+    /^From 2026-11-25 08:30 UTC on, ann is paid at WALLET, and its present wallet has not agreed: /,
+  ],
+  [
+    'a GPU that was wanted and is not used',
+    {
+      boards: [
+        { ...FINE.boards[0]!, provider: { used: 'cpu', reason: 'nobody asked for its GPU' } },
+        { ...FINE.boards[0]!, provider: { wanted: 'cuda', used: 'cpu', reason: 'cuda: its library is not installed' } },
+      ],
+    },
+    'attention',
+    /^1 board runs its models on cpu, not on cuda as wanted. calm-teal-owl: cuda: its library is not installed\.$/,
+  ],
   ['no board yet', { boards: [] }, 'attention', /^No board is enrolled/],
   [
     'one board of two gone',
@@ -53,6 +79,25 @@ describe('health', () => {
     const health = healthOf({ ...FINE, ...facts })
     expect(health.level).toBe(level)
     expect(health.sentence).toMatch(sentence)
+  })
+})
+
+describe('the provider of a board', () => {
+  it.each([
+    [undefined, undefined],
+    [{ wanted: [], used: 'cpu' }, undefined],
+    [{ wanted: ['cuda', 'cpu'], used: 'cuda' }, undefined],
+    [
+      { wanted: ['cuda'], used: 'cpu', reason: 'x' },
+      { wanted: 'cuda', used: 'cpu', reason: 'x' },
+    ],
+    [
+      { wanted: [], used: 'cpu', reason: 'x' },
+      { used: 'cpu', reason: 'x' },
+    ],
+  ])('is told where it is not what it should be: %j', (provider, told) => {
+    const info = { provider } as unknown as InfoMessage
+    expect(providerOf({ info })).toEqual(told)
   })
 })
 

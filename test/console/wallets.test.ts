@@ -130,6 +130,40 @@ Expiration Time: 2026-11-23T00:10:00.000Z`)
     await expect(registration.challenge('ann', 'mint', URI)).rejects.toThrow('mint cannot be paid: it is a mint')
   })
 
+  it('is named by a start option until the first payout, then only by the way of all changes', async () => {
+    const [registration, first, second, third] = [open(), makeKey(), makeKey(), makeKey()]
+    await expect(registration.name('ann', 'mint')).rejects.toThrow('mint cannot be paid: it is a mint')
+    expect(await paidAt()).toBeUndefined()
+    await registration.name('ann', first.address)
+    await registration.name('ann', second.address)
+    expect(await paidAt(), 'nothing was paid').toBe(second.address)
+    const { db } = store
+    const batch = { id: 'b', epoch_id: 1, memo: 'b', marker_lamports: 0, created_at: 1, updated_at: 1 }
+    await db.insertInto('epochs').values({ id: 1, opened_at: 1 }).execute()
+    await db
+      .insertInto('payout_batches')
+      .values({ ...batch, state: 'failed' })
+      .execute()
+    const line = { id: 'b/1', batch_id: 'b', payee: 'ann', wallet: second.address, rent_lamports: 0 }
+    await db
+      .insertInto('payouts')
+      .values({ ...line, amount_units: 1n })
+      .execute()
+    await registration.name('ann', first.address)
+    await db.updateTable('payout_batches').set({ state: 'finalized' }).execute()
+    await registration.name('ann', first.address)
+    await expect(registration.name('ann', third.address)).rejects.toMatchObject({
+      code: 'paid-elsewhere',
+      message: expect.stringMatching(
+        `ann has been paid at ${first.address}, .* run: bramble owners wallet ann --address ${third.address}$`,
+      ),
+    })
+    const text = await registration.challenge('ann', third.address, URI)
+    await registration.register('ann', { by: third.sign(text), byOld: first.sign(text) })
+    await registration.name('ann', first.address)
+    expect(await paidAt(), 'what was signed for stays').toBe(third.address)
+  })
+
   it('is asked in the text of the one that asked last', async () => {
     const [registration, first, second] = [open(), makeKey(), makeKey()]
     const text = await registration.challenge('ann', first.address, URI)

@@ -54,6 +54,27 @@ describe('a disk that is full for a while', () => {
     expect(world.buffer().owed()).toBe(0)
   })
 
+  it('does not stop streams, whose answers need no disk', async () => {
+    await traffic(50)
+    fill()
+    await traffic(50)
+    expect(world.core().commits.failing()).toBe(true)
+    for (let n = 1; n <= 20; n += 1) {
+      world.stream()
+      await world.advance(50)
+      expect(world.live()).toBe(n)
+    }
+    world.network('off')
+    world.network('mute')
+    world.stream()
+    expect(world.core().tally.counts().reasons).toMatchObject({ 'disk-failing': 1 })
+    empty()
+    world.network('off')
+    world.network('on')
+    await world.settle()
+    expect(world.verdict()).toEqual([])
+  })
+
   it('and a lost connection on top of it lose nothing either', async () => {
     await traffic(50)
     fill()

@@ -83,6 +83,7 @@ describe('under full traffic, nothing is lost and nothing told twice differently
     world.network('on')
     await traffic(1)
     await world.settle()
+    expect(world.refused, 'no lease is over because this clock says so').not.toHaveProperty('expired')
     const before = world.batches.length
     for (let n = 1; n <= sent; n += 1) world.send(`task-${n}`)
     await world.advance(5_000)

@@ -2,8 +2,11 @@
 // every task again until it is answered. The agent can be started anew in whatever way a test needs.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { RequestListener } from 'node:http'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { encodeFrame } from '../../broker/protocol/envelope.ts'
+import { type Desired, PACKAGE_PATHS } from '../../broker/protocol/packages.ts'
 import { ReceiptBatch } from '../../broker/protocol/receipts.ts'
 import { killed, openBoard } from '../agent/board.ts'
 import { CHELSEA } from '../harness/pipeline.ts'
@@ -12,7 +15,15 @@ import { startProxy } from './proxy.ts'
 
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 const MODEL = 'mobilenet-v1'
-const LEASE_MS = 3_000
+/** A task without an answer comes again; nobody wants it at all after a console's lease. */
+const AGAIN_MS = 3_000
+const LEASE_MS = 30_000
+
+/** A console that has no wishes and says what time it is. */
+const wishless: RequestListener = ({ url = '' }, response) => {
+  if (!url.startsWith(PACKAGE_PATHS.desired)) return void response.writeHead(404).end()
+  response.end(JSON.stringify({ revision: 1, now: Date.now(), publishers: [] } satisfies Desired))
+}
 
 /** Every batch was verified by the console that acknowledged it. */
 const decode = (jws: string): ReceiptBatch =>
@@ -58,7 +69,7 @@ export async function openReal() {
   let target: number | undefined
   const proxy = await startProxy(() => target)
   const flags = ['--serve', MODEL, '--mqtt-url', `mqtt://127.0.0.1:${proxy.port}`]
-  const board = await openBoard(flags)
+  const board = await openBoard(flags, wishless)
   const port = Number(new URL(board.broker.url).port)
   target = port
   try {
@@ -80,11 +91,14 @@ export async function openReal() {
     )
   const answered = (): Set<string> =>
     new Set(answers().flatMap(({ task, payload }) => (isFinal(payload) ? [task] : [])))
-  const send = (id: string): Promise<void> => board.send(MODEL, id, CHELSEA)
+  const send = (id: string): Promise<void> => {
+    const lease = { id, deadline: Date.now() + LEASE_MS, contentType: 'image/jpeg', data: CHELSEA } as const
+    return board.send(MODEL, id, encodeFrame(lease))
+  }
   const leases = setInterval(() => {
     const done = answered()
     for (const id of asked) if (!done.has(id)) void send(id)
-  }, LEASE_MS)
+  }, AGAIN_MS)
 
   const verdict = (): string[] =>
     judge({

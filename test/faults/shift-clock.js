@@ -1,11 +1,12 @@
-// Preloaded into a real agent (NODE_OPTIONS=--import): each SIGUSR2 sets its wall clock to what the file says, in
-// milliseconds from the true time. Plain JavaScript: it is loaded before anything else.
-import { readFileSync } from 'node:fs'
+// Preloaded into a real agent (NODE_OPTIONS=--import): its wall clock is what the file says, in milliseconds from the true time,
+// at the start and again at each SIGUSR2. Plain JavaScript: it is loaded before anything else.
+import { existsSync, readFileSync } from 'node:fs'
 
 const file = process.env['SHIFT_CLOCK_FILE']
 const { now } = Date
-let shift = 0
+const read = () => (existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0)
+let shift = read()
 Date.now = () => now() + shift
 process.on('SIGUSR2', () => {
-  shift = Number(readFileSync(file, 'utf8'))
+  shift = read()
 })

@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { type Clock, createSteady } from '../../agent/clock.ts'
 import { type Core, createCore } from '../../agent/core.ts'
 import { type Buffer as Outbox, openBuffer } from '../../agent/outbox/buffer.ts'
+import { encodeFrame } from '../../broker/protocol/envelope.ts'
 import { type ReceiptBatch, verifyBatch } from '../../broker/protocol/receipts.ts'
 import { formatTopic, parseTopic } from '../../broker/protocol/topics.ts'
 import { type Catalog, readCatalog } from '../../models/catalog.ts'
@@ -26,7 +27,7 @@ export type Network = 'on' | 'off' | 'half-open' | 'mute' | 'deaf'
 
 const MODEL = 'mobilenet-v1'
 const RUN_MS = 20
-/** The dispatcher's lease: a task without an answer is sent again. */
+/** The dispatcher's lease, in the envelope as the deadline: a task without an answer is sent again. */
 const LEASE_MS = 5_000
 const ACK_MS = 5
 
@@ -59,7 +60,10 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
   const answered = new Set(answers.filter(({ payload }) => isFinal(payload)).map(({ task }) => task))
   const limbo: ((error: Error) => void)[] = []
   const refused: Record<string, number> = {}
+  let live = 0
   let network: Network = 'on'
+  /** How far the board's clock is from everybody else's. */
+  let skewMs = 0
   let life: { core: Core; buffer: Outbox; end: () => void } | undefined
   let lives = 0
 
@@ -78,6 +82,7 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
       if (isFinal(payload)) answered.add(topic.task)
       else refused[JSON.parse(payload).error.code] = (refused[JSON.parse(payload).error.code] ?? 0) + 1
     }
+    if (topic?.kind === 'device-out' && topic.task === undefined) live += 1
     if (topic?.kind === 'receipts') {
       batches.push(payload)
       clock.after(ACK_MS, () => acknowledge(payload))
@@ -113,12 +118,14 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
     )
 
   const picture = (id: string): Buffer => Buffer.concat([Buffer.of(0xff, 0xd8, 0xff, 0xe0), Buffer.from(id)])
+  const leased = (id: string): Uint8Array =>
+    encodeFrame({ id, deadline: clock.now() - skewMs + LEASE_MS, contentType: 'image/jpeg', data: picture(id) })
 
-  function send(id: string, frame: Uint8Array = frames.get(id) ?? picture(id)): void {
+  function send(id: string, frame = frames.get(id)): void {
     asked.add(id)
-    frames.set(id, frame)
+    if (frame) frames.set(id, frame)
     if (network === 'on' || network === 'mute')
-      say({ kind: 'device-in', device: DEVICE, model: MODEL, task: id }, frame)
+      say({ kind: 'device-in', device: DEVICE, model: MODEL, task: id }, frame ?? leased(id))
   }
 
   const sendLate = (): void => {
@@ -155,6 +162,7 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
       origin: () => origin,
       publish: (topic, payload) => (alive ? publish(topic, payload) : Promise.reject(new Error('dead'))),
       clock: own,
+      skewMs: () => skewMs,
       newId: () => `made-${ids++}`,
       log: pino({ level: 'silent' }),
     })
@@ -187,10 +195,20 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
     folder,
     clock,
     advance,
-    setClock: time.set,
+    setClock(ms: number): void {
+      skewMs += ms
+      time.set(ms)
+    },
     core: () => living().core,
     buffer: () => living().buffer,
     send,
+    /** A frame of a stream. */
+    stream(): void {
+      if (network === 'on' || network === 'mute')
+        say({ kind: 'device-in', device: DEVICE, model: MODEL }, picture('live'))
+    },
+    /** Answers to those that were heard. */
+    live: () => live,
     /** Error answers heard, by code. */
     refused,
     answers,

@@ -48,7 +48,7 @@ console.log(JSON.stringify(await answer.json()))
 `
 
 const enrollment = () =>
-  bramble.api<{ token: string }>('/api/enrollments', {
+  bramble.api<{ token: string; command: string }>('/api/enrollments', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: '{}',
@@ -92,6 +92,7 @@ beforeAll(async () => {
   writeFileSync(inside('token'), `${(await enrollment()).token}\r\n`)
   writeFileSync(inside('again.toml'), TOML(at8080.url, (await enrollment()).token))
   packUnmet()
+  writeFileSync(inside('command'), (await enrollment()).command)
   writeFileSync(inside('task.mjs'), task(at8080))
   writeFileSync(at('boot/firmware/bramble.toml'), TOML(at8080.url, token))
   writeFileSync(at('etc/hostname'), 'board\n')
@@ -104,7 +105,7 @@ afterAll(async () => {
   rmSync(work, { recursive: true })
 })
 
-test('a board enrols from its boot partition or by hand, answers, comes back from a crash and a hang, and is removed without a trace', () => {
+test('a board enrols from its boot partition, by hand or by one line, answers, comes back from a crash and a hang, and is removed without a trace', () => {
   const args = ['--directory', at('.'), '--boot', '--register=no', '--keep-unit', '--private-users=no']
   const { stdout } = spawnSync('systemd-nspawn', args, { encoding: 'utf8', timeout: 280_000, input: '' })
   expect(existsSync(inside('facts')), stdout).toBe(true)
@@ -145,6 +146,12 @@ test('a board enrols from its boot partition or by hand, answers, comes back fro
     byHand: '0',
     doctorFails: '0',
     taskByHand: '0',
+    purgeAgain: '0',
+    bare: '0',
+    beforeLine: 'inactive',
+    line: '0',
+    lineSaid: '1',
+    byLine: 'active',
   })
   expect(enrolledBy).toMatch(/^This board is in: enrolled as \S+ \(\S+\)$/)
   expect(answer).toMatch(/"label":"espresso"/)

@@ -113,6 +113,17 @@ try byHand ./install.sh --deb agent.deb --console "$(cat url)" --token-file toke
 fact doctorFails "$(grep -c '^  FAIL' byHand.log)"
 fact doctorOks "$(grep -c '^  ok' byHand.log)"
 try taskByHand /usr/lib/bramble-agent/node task.mjs
+
+# The third, as the page "Add board" says it: the service starts by itself.
+try purgeAgain ./install.sh --uninstall
+try bare ./install.sh --deb agent.deb
+fact beforeLine "$(state ActiveState)"
+# Words without spaces; sudo is not installed here, and this is root.
+# shellcheck disable=SC2046
+try line $(sed 's/^sudo //' command)
+fact lineSaid "$(grep -c 'the service starts by itself' line.log)"
+await_other_than 0
+fact byLine "$(state ActiveState)"
 journalctl -b --no-pager -u 'bramble*' >journal.log
 
 for name in "${!FACTS[@]}"; do printf '%s=%s\n' "$name" "${FACTS[$name]//$'\n'/ }"; done >facts

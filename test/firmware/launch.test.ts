@@ -255,6 +255,27 @@ describe('a version that was confirmed', () => {
     expect(await runs(SYSTEMD)).toBe('packaged')
   })
 
+  test('makes way for what ran before it, which reads the outbox as it wrote it, and that for the package', async () => {
+    pad.write('confirmed', { slot: 'a', before: 'b', release: 'release-a', version: 'in a' })
+    pad.put('a', 'crashes')
+    pad.put('b', 'crashes')
+    for (let n = 0; n < 5; n += 1) expect(await pad.launch(['run'], SYSTEMD).exited).toBe(3)
+    const run = pad.launch(['run'], SYSTEMD)
+    expect((await run.started()).version).toBe('in b')
+    expect(await run.exited).toBe(3)
+    expect(current()).toBe('b')
+    for (let n = 0; n < 5; n += 1) expect(await pad.launch(['run'], SYSTEMD).exited).toBe(3)
+    expect(await runs(SYSTEMD)).toBe('packaged')
+  })
+
+  test('makes way for the package where what ran before it is damaged too', async () => {
+    pad.write('confirmed', { slot: 'a', before: 'b', release: 'release-a', version: 'in a' })
+    pad.put('a', 'serves')
+    pad.put('b', 'serves')
+    for (const slot of ['a', 'b']) truncateSync(join(pad.at(slot), 'agent/main.js'))
+    expect(await runs(SYSTEMD)).toBe('packaged')
+  })
+
   test('and gets ready each time may crash as often as it likes', async () => {
     pad.put('a', 'gets ready, then crashes')
     for (let n = 0; n < 8; n += 1) expect(await pad.launch(['run'], SYSTEMD).exited).toBe(3)

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -58,6 +58,29 @@ describe('the service', () => {
   })
 })
 
+describe.skipIf(!has('systemd-analyze'))('the service on a Jetson', () => {
+  /** What systemd makes of unit and drop-in together. */
+  function devicesWith(dropIn: boolean): string {
+    const folder = mkdtempSync(join(tmpdir(), 'bramble-jetson-unit-'))
+    const units = join(folder, 'etc/systemd/system')
+    mkdirSync(join(units, 'bramble-agent.service.d'), { recursive: true })
+    writeFileSync(join(units, 'bramble-agent.service'), unit.replaceAll(/^ExecStart=\S+/gm, 'ExecStart=/bin/true'))
+    if (dropIn) cpSync(join(root, 'firmware-scripts/jetson/gpu.conf'), join(units, 'bramble-agent.service.d/gpu.conf'))
+    const args = ['security', '--offline=true', `--root=${folder}`, '--json=short', 'bramble-agent.service']
+    const { stdout, stderr } = spawnSync('systemd-analyze', args, { encoding: 'utf8' })
+    rmSync(folder, { recursive: true })
+    expect(stderr).toBe('')
+    const facts = JSON.parse(stdout) as { readonly json_field: string; readonly description: string }[]
+    return facts.find(({ json_field }) => json_field === 'DeviceAllow')?.description ?? ''
+  }
+
+  test('reaches the GPU’s nodes by the drop-in only', () => {
+    const closed = 'Service has a device ACL with some special devices: char-rtc:r'
+    expect(devicesWith(false)).toBe(`${closed} /dev/vcio:rw char-video4linux:rw`)
+    expect(devicesWith(true)).toBe(`${closed} char-*:rw /dev/vcio:rw char-video4linux:rw`)
+  })
+})
+
 describe('the bundle', () => {
   test('answers with the same digest as the sources', { timeout: 120_000 }, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'bramble-bundle-'))
@@ -97,7 +120,7 @@ describe('native files', () => {
 
 describe('the scripts', () => {
   const scripts = [
-    ...globSync('firmware-scripts/*.sh', { cwd: root }),
+    ...globSync('firmware-scripts/{,jetson/}*.sh', { cwd: root }),
     'firmware-scripts/image/initramfs.sh',
     ...globSync('firmware-scripts/image/root/usr/lib/bramble-os/*', { cwd: root }),
     ...['bramble-agent', 'launch', 'postinst', 'prerm', 'postrm'].map((name) => `firmware-scripts/deb/files/${name}`),
@@ -107,7 +130,7 @@ describe('the scripts', () => {
     expect(spawnSync('shellcheck', scripts, { cwd: root, encoding: 'utf8' }).stdout).toBe('')
   })
 
-  test.each(scripts.filter((script) => /^firmware-scripts\/\w[\w-]*\.sh$|\/grow$/.test(script)))(
+  test.each(scripts.filter((script) => /^firmware-scripts\/(jetson\/)?\w[\w-]*\.sh$|\/grow$/.test(script)))(
     '%s explains itself',
     (script) => {
       expect(spawnSync('bash', [script, '--help'], { cwd: root }).status).toBe(0)

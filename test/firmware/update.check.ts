@@ -1,7 +1,6 @@
 // The agent updates itself on a board that really boots: a good version is kept, and one that crashes, hangs or stands still is
 // given up by itself, while frames go on being answered and no receipt is lost.
 import { execFile } from 'node:child_process'
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,12 +8,13 @@ import { promisify } from 'node:util'
 import Database from 'better-sqlite3'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { InfoMessage, SoftwareState } from '../../broker/protocol/messages.ts'
-import { RELEASE_FILE, signFolder } from '../../firmware-scripts/release/signing.ts'
+import { RELEASE_FILE } from '../../firmware-scripts/release/signing.ts'
 import { type Bramble, removeFolder, startBramble } from '../harness/bramble.ts'
 import { type Pipeline, startPipeline } from '../harness/pipeline.ts'
 import { packageFor } from './built.ts'
 import { type BootedBoard, bootBoard, layOutBoard, until } from './container.ts'
 import { type Front, startFront } from './front.ts'
+import { createVersions, PUBLISHER } from './versions.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 /** Not in one go: this process is the boards' way to their console. */
@@ -33,22 +33,9 @@ let bramble: Bramble
 let front: Front
 let board: BootedBoard
 let pipeline: Pipeline
-let built: string
-let key: KeyObject
+let versions: ReturnType<typeof createVersions>
 let sending: NodeJS.Timeout
 let sent = 0
-
-/** The real bundle under another version, with lines before its first one. */
-function makeVersion(version: string, lines = ''): string {
-  const folder = join(work, version)
-  cpSync(built, folder, { recursive: true })
-  rmSync(join(folder, RELEASE_FILE))
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'bramble-agent', version, type: 'module' }))
-  const main = join(folder, 'agent/main.js')
-  writeFileSync(main, lines + readFileSync(main, 'utf8'))
-  signFolder({ folder, architecture: 'amd64', version, publisher: 'acme', key, now: Date.now() })
-  return folder
-}
 
 const info = async (): Promise<InfoMessage | undefined> => {
   const [device] = await bramble.api<{ id: string }[]>('/api/devices')
@@ -59,6 +46,10 @@ const software = (is: (state: SoftwareState) => boolean): Promise<InfoMessage> =
     const said = await info()
     return said?.software && is(said.software) ? said : undefined
   })
+
+/** What became of this wish: what is still said of the wish before is no answer. */
+const ended = (wish: { readonly release: string }, state: 'refused' | 'rolled-back'): Promise<InfoMessage> =>
+  software(({ wanted }) => wanted?.release === wish.release && wanted.state === state)
 
 /** The board hears of it as it does in the field: at its next connection. Asked for by hand, so that no test waits for minutes. */
 async function want(folder: string): Promise<{ version: string; release: string }> {
@@ -88,10 +79,7 @@ beforeAll(async () => {
   bramble = await startBramble({ flags: ['--agents', '0', '--no-demo'] })
   front = await startFront(bramble.ready.console.url)
   pipeline = await startPipeline(bramble.ready)
-  key = makeKey()
-  const args = ['--arch', 'amd64', '--key', join(work, 'key.pem'), '--publisher', 'acme', '--out', work]
-  const { stdout } = await execute(process.execPath, ['firmware-scripts/release/main.ts', ...args], { cwd: root })
-  built = stdout.trim()
+  versions = createVersions(work, 'amd64')
   await install()
   await software(() => true)
   sending = setInterval(() => {
@@ -99,13 +87,6 @@ beforeAll(async () => {
     pipeline.send(`sent-${sent}`, 'mobilenet-v1')
   }, FRAME_EVERY_MS)
 })
-
-function makeKey(): KeyObject {
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
-  writeFileSync(join(work, 'key.pem'), pem, { mode: 0o600 })
-  return privateKey
-}
 
 async function install(): Promise<void> {
   const folder = join(work, 'board')
@@ -123,9 +104,8 @@ async function install(): Promise<void> {
   writeFileSync(join(folder, 'etc/systemd/system/bramble-agent.service.d/limits.conf'), LIMITS)
   board = await bootBoard(folder)
   await board.inside('cd /opt/bramble && ./install.sh --deb agent.deb')
-  const { x } = key.export({ format: 'jwk' })
   await board.inside(
-    `printf '%s\\n' BRAMBLE_TRIAL_S=${TRIAL_S} BRAMBLE_TRUST_SOFTWARE=acme:${x} >>/etc/bramble-agent/agent.env`,
+    `printf '%s\\n' BRAMBLE_TRIAL_S=${TRIAL_S} BRAMBLE_TRUST_SOFTWARE=${PUBLISHER}:${versions.publicKey} >>/etc/bramble-agent/agent.env`,
   )
   await board.inside('systemctl restart bramble-agent.service')
 }
@@ -147,14 +127,13 @@ afterAll(async () => {
 
 test('a file with other bytes than were signed is refused, and what runs goes on', async () => {
   await answers()
-  const folder = makeVersion('0.1.9', '// Other bytes.\n')
+  const folder = versions.make('0.1.9', '// Other bytes.\n')
   const release = JSON.parse(
     Buffer.from(readFileSync(join(folder, RELEASE_FILE), 'utf8').split('.')[1] ?? '', 'base64url').toString(),
   )
   const main = release.files.find(({ path }: { path: string }) => path === 'agent/main.js')
   front.tamper(main.sha256, '!'.repeat(main.bytes))
-  await want(folder)
-  const said = await software(({ wanted }) => wanted?.state === 'refused')
+  const said = await ended(await want(folder), 'refused')
   expect(said.software).toMatchObject({ version: '0.1.0', state: 'packaged' })
   expect(said.software?.wanted?.reason).toMatch(/^agent\/main.js came with sha256/)
   expect(await runs()).toBe('0.1.0')
@@ -162,8 +141,8 @@ test('a file with other bytes than were signed is refused, and what runs goes on
 })
 
 test('a version that crashes is given up, and is not tried again', async () => {
-  const wish = await want(makeVersion('0.2.0', "throw new Error('a version that crashes')\n"))
-  const said = await software(({ wanted }) => wanted?.state === 'rolled-back')
+  const wish = await want(versions.make('0.2.0', "throw new Error('a version that crashes')\n"))
+  const said = await ended(wish, 'rolled-back')
   expect(said.software).toMatchObject({ version: '0.1.0', state: 'packaged', wanted: wish })
   expect(said.software?.wanted?.reason).toMatch(/^it ended 3 times before it had shown itself well/)
   expect(said.notices?.join()).toMatch(/went back from version 0.2.0 of the agent to 0.1.0/)
@@ -172,7 +151,7 @@ test('a version that crashes is given up, and is not tried again', async () => {
 })
 
 test('a good version is taken, watched, and kept', async () => {
-  const wish = await want(makeVersion('0.3.0'))
+  const wish = await want(versions.make('0.3.0'))
   const trial = await software(({ state }) => state === 'trial')
   expect(trial.software).toMatchObject({ version: '0.3.0', release: wish.release })
   await answers()
@@ -184,21 +163,23 @@ test('a good version is taken, watched, and kept', async () => {
 })
 
 test('a version that is never ready is given up for the one that was kept', async () => {
-  await want(
-    makeVersion(
+  const wish = await want(
+    versions.make(
       '0.4.0',
       "if (process.argv[2] === 'run') { setInterval(() => {}, 1e6); await new Promise(() => {}) }\n",
     ),
   )
-  const said = await software(({ wanted }) => wanted?.state === 'rolled-back')
+  const said = await ended(wish, 'rolled-back')
   expect(said.software).toMatchObject({ version: '0.3.0', state: 'confirmed' })
   expect(said.software?.wanted?.reason).toMatch(/^it was killed as one that hangs/)
   await answers()
 })
 
 test('a version that stands still once it is ready is ended by the watchdog and given up', async () => {
-  await want(makeVersion('0.5.0', "if (process.argv[2] === 'run') setTimeout(() => { for (;;); }, 15_000)\n"))
-  const said = await software(({ wanted }) => wanted?.state === 'rolled-back')
+  const wish = await want(
+    versions.make('0.5.0', "if (process.argv[2] === 'run') setTimeout(() => { for (;;); }, 15_000)\n"),
+  )
+  const said = await ended(wish, 'rolled-back')
   expect(said.software).toMatchObject({ version: '0.3.0', state: 'confirmed' })
   expect(said.software?.wanted?.reason).toMatch(/^it was killed as one that hangs/)
   expect(await journal()).toMatch(/Watchdog timeout/)
@@ -221,13 +202,12 @@ test('another Debian package wins over what the console sent before', async () =
 
 test('a version that the console rolls out arrives, and the rollout ends once the board has confirmed it', async () => {
   const { url, token } = bramble.ready.console
-  const { x = '' } = key.export({ format: 'jwk' })
   const say = async (...args: readonly string[]): Promise<string> => {
     const all = ['console/bramble.js', 'software', ...args, '--url', url, '--token', token]
     return (await execute(process.execPath, all, { cwd: root })).stdout
   }
-  await say('trust', 'acme', x)
-  await say('publish', makeVersion('0.7.0'))
+  await say('trust', PUBLISHER, versions.publicKey)
+  await say('publish', versions.make('0.7.0'))
   await say('rollout', '0.7.0')
   await software(({ version, state }) => version === '0.7.0' && state === 'confirmed')
   await until(async () => (/^Rollout of 0.7.0: done/m.test(await say('status')) ? true : undefined))

@@ -244,9 +244,11 @@ async function live(steps: readonly Step[]): Promise<void> {
       done.map((row) => `${row.id} ${row.device_id}`).sort(),
     )
     expect(boards.map((board) => board.batches.length)).toEqual([0, 0, 0])
-    expect((await checkLedger(store.db, { treasuryBalance: 2n * BUDGET })).checks.filter((check) => !check.ok)).toEqual(
-      [],
-    )
+    expect(
+      (await checkLedger(store.db, { holdings: { units: 2n * BUDGET, landed: [] } })).checks.filter(
+        (check) => !check.ok,
+      ),
+    ).toEqual([])
     for (const requester of ['req-0', 'req-1']) expect(await pool.balance(accounts.reserved(requester))).toBe(0n)
     const spent =
       2n * BUDGET - (await pool.balance(accounts.budget('req-0'))) - (await pool.balance(accounts.budget('req-1')))

@@ -53,6 +53,7 @@ test('a frame goes in, the golden answer comes out, with its times', async () =>
     prediction: result,
     ms: { decode: expect.any(Number), infer: expect.any(Number) },
     cpuMs: expect.any(Number),
+    provider: 'cpu',
   })
   expect(outcome.ms?.decode).toBeGreaterThan(0)
   expect(outcome.ms?.infer).toBeGreaterThan(0)
@@ -362,6 +363,32 @@ describe('memory', () => {
         digest: pkg.manifest.golden[0]!.digest,
       })
     expect(inference.stats()).toMatchObject({ unloads: 4, waitedForLoad: 3, crashes: 0 })
+  })
+})
+
+describe('a model that is taken out', () => {
+  test.each([1, 2])('and wanted again at once is loaded and answers, with %i processes', async (processes) => {
+    const fashion = await shipped('fashion')
+    const inference = host({ processes })
+    await inference.load(fashion)
+    for (let i = 0; i < 3; i += 1) {
+      const gone = inference.unload('fashion@1.0.0')
+      await inference.load(fashion)
+      await gone
+      expect(await inference.run(fashion, await goldenFrame(fashion))).toMatchObject({ ok: true })
+    }
+  })
+
+  test('is known to the next process, too', async () => {
+    const fashion = await shipped('fashion')
+    const inference = host()
+    await inference.load(fashion)
+    const gone = inference.unload('fashion')
+    await inference.load(fashion)
+    await gone
+    const [pid] = pidsOf(inference)
+    process.kill(pid!, 'SIGKILL')
+    await expect.poll(async () => (await inference.run(fashion, await goldenFrame(fashion))).ok).toBe(true)
   })
 })
 

@@ -64,12 +64,20 @@ test.each(['mobilenet-v1', 'ssd-mobilenet-v1', 'silero-vad', 'fashion', 'vibrati
 test('the deliberately bad model loads and answers, and is refused for its answers', async () => {
   const pkg = await badModel()
   const proof = await proofOf(pkg)
-  expect(proof).toEqual({ ok: false, reason: expect.stringMatching(/^golden\/.*: the answer has digest [0-9a-f]{64}/) })
+  expect(proof).toEqual({
+    ok: false,
+    cause: 'answer',
+    reason: expect.stringMatching(/^golden\/.*: the answer has digest [0-9a-f]{64}/),
+  })
 })
 
 test('a model that may differ in its last bits is held to its tolerance', async () => {
   const off = await badModel(near)
-  expect(await proofOf(off)).toEqual({ ok: false, reason: expect.stringContaining('further than 0.01') })
+  expect(await proofOf(off)).toEqual({
+    ok: false,
+    cause: 'answer',
+    reason: expect.stringContaining('further than 0.01'),
+  })
 
   const record = (score: number) => (json: Json) => {
     near(json)
@@ -88,7 +96,18 @@ test('a model that may differ in its last bits is held to its tolerance', async 
 test('a model that cannot run is not proven', async () => {
   const pkg = await shipped('fashion')
   const proof = await proveGoldens(host(), pkg)
-  expect(proof).toEqual({ ok: false, reason: expect.stringContaining('unknown-model') })
+  expect(proof).toEqual({ ok: false, cause: 'run', reason: expect.stringContaining('unknown-model') })
+})
+
+test.each([
+  ['timeout', 'run'],
+  ['crashed', 'run'],
+  ['busy', 'run'],
+  ['bad-frame', 'answer'],
+  ['model-failed', 'answer'],
+] as const)('%s is no answer: the cause is %s', async (code, cause) => {
+  const run = async () => ({ ok: false, error: { code, message: 'x' } }) as const
+  expect(await proveGoldens({ run }, await shipped('fashion'))).toMatchObject({ ok: false, cause })
 })
 
 test('a quantized model and its fp32 sibling are run on the same frames', async () => {

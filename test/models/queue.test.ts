@@ -16,6 +16,12 @@ function rig() {
     send: (order) => void sent.push(order.id),
     overLimit: ({ order }) => void killed.push(order.id),
     drained: () => void drains++,
+    elapsed: () => performance.now(),
+  })
+  const run = (id: number, until?: number) => ({
+    ...job(id, 100_000),
+    order: { type: 'run', id, key: 'm', frame: { contentType: 'image/jpeg', data: new Uint8Array() } } satisfies Order,
+    ...(until !== undefined && { until }),
   })
   const job = (id: number, limitMs = 100) => ({
     order: { type: 'unload', id, key: 'm' } satisfies Order,
@@ -30,7 +36,7 @@ function rig() {
     },
   })
   const reply = (id: number) => queue.replied({ type: 'unloaded', id })
-  return { queue, job, reply, sent, killed, outcomes, count: () => answered, drains: () => drains }
+  return { queue, job, run, reply, sent, killed, outcomes, count: () => answered, drains: () => drains }
 }
 
 test('nothing is sent before the process is ready, then three at a time', () => {
@@ -85,8 +91,41 @@ test('a process that dies takes only the job it was working on with it', () => {
   expect(sent.slice(3)).toEqual([2, 3, 4])
 })
 
+test('a run that has not begun by its deadline is told so at that moment, whatever it waits for', () => {
+  const { queue, job, run, reply, sent, outcomes } = rig()
+  const at = performance.now()
+  queue.add(run(1, at + 50))
+  queue.add(run(2))
+  vi.advanceTimersByTime(50)
+  expect(outcomes, 'no process yet').toEqual({ 1: 'expired' })
+  queue.open([{ ...job(9, 100_000), order: { type: 'load', id: 9, key: 'm', model: {} as never } }])
+  queue.add(run(3, at + 100))
+  expect(sent).toEqual([9])
+  vi.advanceTimersByTime(50)
+  expect(outcomes, 'its model is being loaded').toEqual({ 1: 'expired', 3: 'expired' })
+  reply(9)
+  queue.add(run(4, at + 150))
+  for (const id of [5, 6, 7]) queue.add(run(id, at + 200))
+  expect(sent).toEqual([9, 2, 4, 5])
+  vi.advanceTimersByTime(100)
+  expect(outcomes, 'its turn').toEqual({ 1: 'expired', 3: 'expired', 6: 'expired', 7: 'expired', 9: 'replied' })
+  queue.gone('SIGKILL')
+  expect(outcomes, 'the next process').toMatchObject({ 2: 'crashed', 4: 'expired', 5: 'expired' })
+})
+
+test('what comes while there will be no process for long is answered at once, until there is one', () => {
+  const { queue, run, sent, outcomes } = rig()
+  queue.add(run(1))
+  queue.close({ code: 'crashed', message: 'it does not start' })
+  queue.add(run(2))
+  expect(outcomes).toEqual({ 1: 'crashed', 2: 'crashed' })
+  queue.open([])
+  queue.add(run(3))
+  expect(sent).toEqual([3])
+})
+
 test('whatever happens in whatever order, every job is answered exactly once', () => {
-  const step = fc.constantFrom('add', 'reply', 'stale', 'die', 'late', 'open')
+  const step = fc.constantFrom('add', 'add dated', 'reply', 'stale', 'die', 'late', 'open')
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const { queue, job, reply, outcomes, count, killed } = rig()
@@ -98,6 +137,7 @@ test('whatever happens in whatever order, every job is answered exactly once', (
       }
       for (const what of steps) {
         if (what === 'add') queue.add(job(++added))
+        if (what === 'add dated') queue.add({ ...job(++added), until: performance.now() + 150 })
         if (what === 'reply' && isUp && unanswered()[0] !== undefined) reply(unanswered()[0]!)
         if (what === 'stale') reply(added + 1)
         if (what === 'die') die()
@@ -111,7 +151,7 @@ test('whatever happens in whatever order, every job is answered exactly once', (
           queue.open([])
         }
       }
-      queue.endAll({ code: 'busy', message: 'closing' })
+      queue.close({ code: 'busy', message: 'closing' })
       expect(count()).toBe(added)
       expect(Object.values(outcomes)).not.toContain('twice')
     }),

@@ -203,6 +203,7 @@ test('statements add up to what there is, over the whole time and over any two p
           [`budget:${id}`, `reserved:${id}`, `in-payout:requester/${id}`],
         ]),
         ['publisher/publisher-p', ['royalty:publisher-p', 'in-payout:publisher/publisher-p']],
+        ['operator/fees', ['fee:operator', 'in-payout:operator/fees']],
       ]
       for (const [payee, ids] of payees) {
         const held = await Promise.all(ids.map((id) => balanceOf(db, id as 'outside')))

@@ -8,10 +8,12 @@ import { FIRST_PREV, hashOfBatch, signBatch } from '../../broker/protocol/receip
 import { accounts } from '../../console/rewards/accounts.ts'
 import { closeEpoch } from '../../console/rewards/epochs.ts'
 import { balanceOf, post, type TransferKind } from '../../console/rewards/ledger.ts'
+import { OPERATOR_FEES } from '../../console/rewards/payees.ts'
 import { createReceipts } from '../../console/rewards/receipts.ts'
 import { decideHeld } from '../../console/rewards/release.ts'
 import { createPayoutBook } from '../../console/settlement/book.ts'
-import { planPayouts, planWithdrawal } from '../../console/settlement/plan.ts'
+import { planPayouts } from '../../console/settlement/plan.ts'
+import { planWithdrawal } from '../../console/settlement/plan-withdrawal.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 import {
   addRequester,
@@ -115,10 +117,10 @@ export async function beginLife(): Promise<Life> {
   const store = await openDatabase(join(folder, 'console.db'))
   const boards = await Promise.all(OWNERS.map((owner) => enrol(store, owner)))
   for (const id of REQUESTERS) await addRequester(store, id)
-  for (const [index, payee] of [...OWNERS].entries())
+  for (const [index, payee] of [...OWNERS, OPERATOR_FEES].entries())
     await store.db
       .insertInto('wallets')
-      .values({ payee, address: WALLETS[index] ?? '', since: 0, proof: 'operator' })
+      .values({ payee, address: WALLETS[index % WALLETS.length] ?? '', since: 0, proof: 'operator' })
       .execute()
   const pool = await startPool(store)
   for (const { device } of boards) pool.boards.push(candidate(device))
@@ -183,8 +185,9 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
   async function withdraw(who: number, units: bigint): Promise<void> {
     const requester = REQUESTERS[who] ?? ''
     if ((await balanceOf(db, accounts.budget(requester))) < units) return
-    const wanted = { requester, units, wallet: WALLETS[who] ?? '' }
-    await db.transaction().execute((trx) => planWithdrawal(trx, wanted, { now: clock.now, chain }))
+    const wanted = { requester, requestId: `w-${++refs}`, units, wallet: WALLETS[who] ?? '', hasAccount: false }
+    const terms = { now: clock.now, chain, minimumUnits: 1n, accountFeeUnits: 7n }
+    if (units > terms.accountFeeUnits) await db.transaction().execute((trx) => planWithdrawal(trx, wanted, terms))
   }
 
   async function answer(outbox: Outbox, times: number, isRefused: boolean): Promise<void> {
@@ -237,6 +240,7 @@ function createSteps(store: Store, pool: Pool, boards: readonly Board[]): (step:
       minimumUnits: 50n,
       accountFeeUnits: 7n,
       withAccount: new Set<string>(),
+      treasuryUnits: 10n ** 12n,
       through: [],
     }
     await db.transaction().execute((trx) => planPayouts(trx, plan))

@@ -178,7 +178,7 @@ test('the thread beside answers as the modules do, one question at a time, and p
   const aside = createAside(store.file)
   const period = { payee: 'owner-a', from: 0, to: DAY + 100 * HOUR }
   const [report, statement, proof] = await Promise.all([
-    aside.check(10n),
+    aside.check({ units: 10n, landed: [] }),
     aside.statement(period),
     aside.proof(7, 'treasury'),
   ])

@@ -12,6 +12,7 @@ import { markerAddress, markerSeed } from '../../console/settlement/marker.ts'
 import { MAX_TRANSACTION_BYTES } from '../../console/settlement/payer.ts'
 import type { Payouts } from '../../console/settlement/payouts.ts'
 import { planPayouts } from '../../console/settlement/plan.ts'
+import { withdrawalName } from '../../console/settlement/plan-withdrawal.ts'
 import type { Token } from '../../console/settlement/solana.ts'
 import { createLab, type Lab } from './lab.ts'
 import { createWorld, SETTINGS, type World } from './payout-world.ts'
@@ -239,6 +240,7 @@ describe('a fee for a new token account', () => {
         now: 0,
         chain: world.chain(),
         withAccount: new Set(),
+        treasuryUnits: 0n,
         through: [],
       }),
     )
@@ -274,9 +276,11 @@ describe('publishers and requesters', () => {
     await give(accounts.budget('cam'), 500n)
     const engine = world.engine()
     const { db } = world.store
-    const withdrawal = { requester: 'cam', units: 400n, wallet: requester }
-    expect(await db.transaction().execute((trx) => engine.planWithdrawal(trx, withdrawal))).toBe('e1-1')
-    expect(await engine.settleNow()).toMatchObject({ planned: ['e1-2'], payouts: 2 })
+    const withdrawal = { requester: 'cam', requestId: 'r1', units: 400n, wallet: requester, hasAccount: false }
+    expect(await db.transaction().execute((trx) => engine.planWithdrawal(trx, withdrawal))).toBe(
+      withdrawalName(withdrawal),
+    )
+    expect(await engine.settleNow()).toMatchObject({ planned: ['e1-1'], payouts: 2 })
     await drive(engine, 15)
     await expectAllPaid()
     expect([await world.held(publisher), await world.held(requester)]).toEqual([70n, 400n])
@@ -289,9 +293,15 @@ describe('publishers and requesters', () => {
     await worldOf(1)
     await give(accounts.budget('cam'), 500n)
     const engine = world.engine()
-    const asked = world.store.db
-      .transaction()
-      .execute((trx) => engine.planWithdrawal(trx, { requester: 'cam', units: 501n, wallet: newWallet() }))
+    const asked = world.store.db.transaction().execute((trx) =>
+      engine.planWithdrawal(trx, {
+        requester: 'cam',
+        requestId: 'r1',
+        units: 501n,
+        wallet: newWallet(),
+        hasAccount: false,
+      }),
+    )
     await expect(asked).rejects.toMatchObject({ code: 'insufficient' })
     expect(await batches()).toEqual([])
   })

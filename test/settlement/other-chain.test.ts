@@ -147,7 +147,9 @@ it('credits a deposit and pays it back', async (context) => {
   const payouts = engine()
   await store.db
     .transaction()
-    .execute((trx) => payouts.planWithdrawal(trx, { requester: 'gate', units: 2_000n, wallet }))
+    .execute((trx) =>
+      payouts.planWithdrawal(trx, { requester: 'gate', requestId: 'r1', units: 2_000n, wallet, hasAccount: false }),
+    )
   await until(async () => (await solana.tokenBalance(token.mint, wallet)) === 2_000n, payouts.turn)
   expect(await budget()).toBe(3_000n)
 }, 120_000)

@@ -295,10 +295,11 @@ export async function createWorld(options: {
     store.db.transaction().execute((trx) =>
       post(
         trx,
-        news.map(({ owner, ref, units }) => {
-          const [from, to] = [accounts.outside, accounts.payable(owner)]
-          return { kind: 'grant', ref, from, to, amount: units, at }
-        }),
+        // As a budget that is spent: whatever comes from outside goes into one.
+        news.flatMap(({ owner, ref, units: amount }) => [
+          { kind: 'grant', ref, from: accounts.outside, to: accounts.budget('world'), amount, at },
+          { kind: 'release', ref, from: accounts.budget('world'), to: accounts.payable(owner), amount, at },
+        ]),
       ),
     )
   const credit = async (owner: string, units: bigint): Promise<void> => {

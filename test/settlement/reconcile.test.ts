@@ -1,7 +1,7 @@
 // The comparison of chain and ledger as a pure function: each kind of difference, and agreement.
 import { describe, expect, it } from 'vitest'
 import type { ChainTransfer } from '../../console/settlement/payer.ts'
-import { type LedgerBatch, reconcile } from '../../console/settlement/reconcile.ts'
+import { type LedgerBatch, reconcile as reconcileSides } from '../../console/settlement/reconcile.ts'
 import { reconciliationText } from '../../console/up/reconcile-command.ts'
 
 const transfer = (over: Partial<ChainTransfer> = {}): ChainTransfer => ({
@@ -28,6 +28,8 @@ const batch = (over: Partial<LedgerBatch> = {}): LedgerBatch => ({
   ],
   ...over,
 })
+const reconcile = (transfers: ChainTransfer[], batches: LedgerBatch[], untold: string[] = []) =>
+  reconcileSides({ transfers, untold, account: 'TREASURY' }, batches)
 const kinds = (transfers: ChainTransfer[], batches: LedgerBatch[]) =>
   reconcile(transfers, batches).differences.map(({ kind }) => kind)
 
@@ -80,6 +82,18 @@ describe('chain and ledger', () => {
     expect(found.differences).toMatchObject([{ kind, detail: expect.stringMatching(/\w/) }])
   })
 
+  it('do not agree on what the RPC lists and does not tell, and a payout among it is not called missing', () => {
+    const found = reconcile([], [batch()], ['s1', 'x'])
+    expect(found.ok).toBe(false)
+    expect(found.differences).toEqual([
+      {
+        kind: 'unreadable',
+        signature: 's1',
+        detail: expect.stringMatching(/^2 transaction\(s\) of TREASURY could not/),
+      },
+    ])
+  })
+
   it('are not troubled by a stranger who writes our memo beside the treasury', () => {
     const stranger = transfer({ signature: 'x', isOurs: false, treasuryChange: 0n, memo: 'bramble:e9-9' })
     expect(kinds([stranger], [])).toEqual([])
@@ -88,7 +102,17 @@ describe('chain and ledger', () => {
 
 describe('what the command says', () => {
   const side = { payouts: 1, units: '30' }
-  const agreed = { ok: true, transactions: 1, chain: side, ledger: side, underWay: 0, incoming: '7', differences: [] }
+  const deposits = { chain: { count: 2, units: '70' }, ledger: { count: 2, units: '70' }, waiting: 1 }
+  const agreed = {
+    ok: true,
+    transactions: 1,
+    chain: side,
+    ledger: side,
+    underWay: 0,
+    incoming: '7',
+    deposits,
+    differences: [],
+  }
 
   it('is both sums and the verdict', () => {
     expect(reconciliationText(agreed)).toBe(
@@ -96,6 +120,7 @@ describe('what the command says', () => {
         'chain   1 payout transaction(s), 30 base units',
         'ledger  1 final batch(es), 30 base units; 0 under way',
         'came in 7 base units',
+        'deposits on the chain 2 of 70 base units, noted 2 of 70; 1 transaction(s) not read yet',
         'Chain and ledger agree.',
       ].join('\n'),
     )

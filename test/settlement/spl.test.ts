@@ -12,6 +12,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeBase58 } from '../../console/settlement/base58.ts'
 import { assertChain, explorerUrl } from '../../console/settlement/cluster.ts'
+import { readOrCreateKeyFile } from '../../console/settlement/keys.ts'
 import { markerAddress, markerSeed } from '../../console/settlement/marker.ts'
 import { batchOfMemo, memoOf, memosIn } from '../../console/settlement/memo.ts'
 import { createSolana, walletFault } from '../../console/settlement/solana.ts'
@@ -189,6 +190,27 @@ describe('the treasury', () => {
       message: expect.stringContaining(other.chain.genesisHash),
     })
     other.close()
+  })
+
+  it('refuses another token than the one its database began with', async () => {
+    const [first, other] = [await lab.makeToken(), await lab.makeToken()]
+    const fresh = await openDatabase(':memory:')
+    const genesisHash = async () => 'EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG'
+    const started = (mint: string) =>
+      open({ db: fresh.db, cluster: 'devnet', solana: { ...lab.solana, genesisHash }, mint })
+    for (const _ of [1, 2]) expect(await started(first.mint)).toEqual(first)
+    await expect(started(other.mint)).rejects.toMatchObject({
+      code: 'bad-mint',
+      message: expect.stringMatching(`tokens of the mint ${first.mint}, but the mint of this start is ${other.mint}`),
+    })
+    await fresh.close()
+  })
+
+  it('refuses a local chain whose mint key is another, and mints nothing', async () => {
+    const [keysFolder, { mint }] = [join(lab.folder, 'other-keys'), await open()]
+    await expect(open({ keysFolder })).rejects.toMatchObject({ message: expect.stringContaining(mint) })
+    const { address } = await readOrCreateKeyFile(join(keysFolder, 'mint.json'))
+    expect(await lab.solana.mint(address)).toBeUndefined()
   })
 
   it('says that nobody answers when nobody does', async () => {

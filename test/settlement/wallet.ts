@@ -18,11 +18,11 @@ export interface Wallet {
   /** A memo, in a transaction that names somebody else's address; answers its signature. */
   write(memo: string, address: string): Promise<string>
   /** Another mint, all of it in this wallet. */
-  makeOtherToken(): Promise<Token>
+  makeOtherToken(supply?: bigint): Promise<Token>
 }
 
 /** Tag 13: ApproveChecked; 5: Revoke (SPL Token's own layouts). */
-const approveChecked = (
+export const approveChecked = (
   account: string,
   mint: string,
   delegate: string,
@@ -102,10 +102,10 @@ export async function createWallet(lab: Lab, token: Token, units: bigint): Promi
       const gift = SystemProgram.transfer({ fromPubkey: key.publicKey, toPubkey, lamports: 1 })
       return run(gift, instructionOf(spl.memo(memo)))
     },
-    async makeOtherToken() {
+    async makeOtherToken(supply = 1_000_000n) {
       const mint = Keypair.generate()
       const other = encodeBase58(mint.publicKey.toBytes())
-      await own.createMint({ address: other, secretKey: mint.secretKey }, 6, 1_000_000n)
+      await own.createMint({ address: other, secretKey: mint.secretKey }, 6, supply)
       return { mint: other, decimals: 6 }
     },
   }

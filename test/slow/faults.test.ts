@@ -53,30 +53,38 @@ describe('a real agent under traffic', { timeout: 120_000 }, () => {
     expect(real.verdict()).toEqual([])
   })
 
-  it('does not mind its clock being set an hour back and a day forward', async () => {
+  it('does not mind its clock being set an hour back and a day forward, nor starting with such a clock', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'clock-'))
     const file = join(folder, 'shift')
     const preload = fileURLToPath(new URL('../faults/shift-clock.js', import.meta.url))
+    const env = { ...process.env, NODE_OPTIONS: `--import=${preload}`, SHIFT_CLOCK_FILE: file }
+    async function worksWith(shift: number): Promise<void> {
+      const from = real.board.ear.heard.length
+      await real.traffic(3)
+      const answer = await real.board.ear.find(
+        ({ topic, payload }) => (topic.kind === 'device-out' ? JSON.parse(payload.toString()) : undefined),
+        from + 60,
+      )
+      expect(Math.abs(Date.parse(answer.at) - Date.now() - shift)).toBeLessThan(60_000)
+    }
     try {
-      const agent = await real.relaunch([], {
-        ...process.env,
-        NODE_OPTIONS: `--import=${preload}`,
-        SHIFT_CLOCK_FILE: file,
-      })
+      let agent = await real.relaunch([], env)
       await agent.said('"serving"')
       for (const shift of [0, -HOUR, 24 * HOUR, 0]) {
-        const from = real.board.ear.heard.length
         writeFileSync(file, String(shift))
         agent.child.kill('SIGUSR2')
-        await real.traffic(3)
-        const answer = await real.board.ear.find(
-          ({ topic, payload }) => (topic.kind === 'device-out' ? JSON.parse(payload.toString()) : undefined),
-          from + 60,
-        )
-        expect(Math.abs(Date.parse(answer.at) - Date.now() - shift)).toBeLessThan(60_000)
+        await worksWith(shift)
+      }
+      for (const shift of [-HOUR, 24 * HOUR]) {
+        writeFileSync(file, String(shift))
+        agent = await real.relaunch([], env)
+        await agent.said('"serving"')
+        await worksWith(shift)
       }
       await real.settle()
       expect(real.verdict()).toEqual([])
+      const errors = real.answers().flatMap(({ payload }) => JSON.parse(payload).error?.code ?? [])
+      expect(errors, 'no lease is over because this clock says so').not.toContain('expired')
     } finally {
       rmSync(folder, { recursive: true })
     }

@@ -92,7 +92,9 @@ async function open(): Promise<void> {
   shelf = await openSoftwareShelf({ db: store.db, publishers, now: () => now })
   await publishers.add({ id: 'maker', key: rawKeyOf(privateKey) })
   const seen = () => boards.map((board) => board.seen(now))
-  rollouts = await openRollouts({ db: store.db, shelf, boards: seen, now: () => now, changed: () => undefined, log })
+  const softwareOf = (device: string) => seen().find(({ id }) => id === device)?.software
+  const changed = () => undefined
+  rollouts = await openRollouts({ db: store.db, shelf, boards: seen, softwareOf, now: () => now, changed, log })
 }
 
 async function publish(version: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { detailsOf, levelOf, lineTime, matches, readLogs } from '../../console/ui/log-lines.ts'
+import { detailsOf, levelOf, lineTime, matches, readLogs, withOlder } from '../../console/ui/log-lines.ts'
 
 const line = { level: 40, time: '2026-11-22T21:04:05.123Z', msg: 'disconnected', url: 'mqtt://b', n: 3 }
 
@@ -36,5 +36,11 @@ describe('the answer of a board', () => {
     expect(readLogs({ lines: [line, null, 7, { msg: 'x' }], leftOut: 2 })).toEqual({ lines: [line], leftOut: 2 })
     expect(readLogs({ lines: 'x' })).toBeUndefined()
     expect(readLogs(undefined)).toBeUndefined()
+  })
+
+  it('goes in front of what is newer', () => {
+    const first = withOlder(undefined, { lines: [line], leftOut: 2 })
+    const older = { ...line, msg: 'older' }
+    expect(withOlder(first, { lines: [older], leftOut: 1 })).toEqual({ lines: [older, line], leftOut: 1 })
   })
 })

@@ -194,7 +194,8 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     const wifi = { ssid: 'My "home"', password: 'a secret of mine' }
     expect(read).toMatchObject({ ok: true, file: { console: url, name: 'porch', wifi } })
     expect(bodies.join()).not.toContain(wifi.password)
-    expect(await page.locator('.copy code').textContent()).toContain(`--console ${url}`)
+    const line = /^sudo bramble-agent enroll --console (\S+) --token bre_\S+ --name porch$/
+    expect(line.exec((await page.locator('.copy code').first().textContent()) ?? '')?.[1]).toBe(url)
     await page.getByText('listens to its own machine only').waitFor()
     expect(await faultsOf(page)).toEqual([])
     if (!read.ok) return

@@ -102,6 +102,12 @@ describe('events', () => {
     expect(grown.history[0]).not.toHaveProperty('tempC')
   })
 
+  it('keep with a price of energy how it is known', () => {
+    const energy = { j: 0.1, from: 'estimated' } as const
+    const grown = extendDetail({ device, history: [], tasks: [], receipts: [] }, { ...device, energy })
+    expect(grown.history[0]).toMatchObject({ energy })
+  })
+
   it('tell that a birth message or vitals on the open page are old', () => {
     const known = { device: { ...device, told: ' ' }, history: [], tasks: [], receipts: [] }
     expect(isBehind(known)).toBe(false)

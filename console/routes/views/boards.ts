@@ -23,6 +23,15 @@ function clocksOf({ mqtt, heartbeatAt, resultAt }: Board['clocks']): Device['clo
   }
 }
 
+/** Undefined where models run on what they should. */
+export function providerOf({ info }: Pick<Board, 'info'>): Device['provider'] {
+  if (info?.provider === undefined) return undefined
+  const { wanted, used, reason } = info.provider
+  const [first] = wanted
+  if (first === used || (first === undefined && reason === undefined)) return undefined
+  return { ...(first !== undefined && { wanted: first }), used, ...(reason !== undefined && { reason }) }
+}
+
 export function createBoardViews({ db, devices, tasks, receipts }: BoardViewOptions) {
   async function viewer(): Promise<(board: Board) => Device> {
     const owners = new Map((await db.selectFrom('owners').select(['id', 'name']).execute()).map((o) => [o.id, o.name]))
@@ -30,6 +39,7 @@ export function createBoardViews({ db, devices, tasks, receipts }: BoardViewOpti
     return (board) => {
       const { state, reason } = devices.presenceOf(board)
       const { heartbeat, info } = board
+      const provider = providerOf(board)
       const present = state === 'working' || state === 'idle'
       return {
         id: board.id,
@@ -46,6 +56,7 @@ export function createBoardViews({ db, devices, tasks, receipts }: BoardViewOpti
         ...(heartbeat !== undefined && { memMiB: heartbeat.memMiB }),
         ...(present && heartbeat?.flags && { flags: heartbeat.flags }),
         ...(heartbeat?.energy && { energy: heartbeat.energy }),
+        ...(provider && { provider }),
         told: `${info?.at ?? ''} ${board.vitals?.at ?? ''}`,
         earned: String(earned.get(board.id) ?? 0n),
       }

@@ -51,12 +51,13 @@ export function refusedBy(all: readonly PlacedBoard[]): { model: string; boards:
 
 /** Undefined where the board neither serves the model nor should. */
 export function placeOf(board: PlacedBoard, model: string, wanted: WantedVersion | undefined): ModelPlace | undefined {
-  const serves = board.models.find(({ id }) => id === model)?.version
+  const { version: serves, besideFp32 } = board.models.find(({ id }) => id === model) ?? {}
   if (serves === undefined && wanted === undefined) return undefined
   return {
     device: { id: board.id, name: board.name },
     pinned: wanted?.pinned ?? false,
     ...(serves !== undefined && { serves }),
+    ...(besideFp32 && { besideFp32 }),
     ...(wanted && { wants: wanted.version, ...progressOf(board, model, wanted) }),
   }
 }

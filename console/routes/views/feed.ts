@@ -1,13 +1,14 @@
 // From "task X changed" to what the page hears: changes are gathered for half a second, each thing is read once, and
 // nothing at all is read while nobody listens.
 import type { Change } from '../../events.ts'
-import type { ConsoleEvent, Device, Overview, PayoutView, TaskView } from '../shapes.ts'
+import type { ConsoleEvent, Device, Overview, PayoutView, TaskView, WalletChangeView } from '../shapes.ts'
 
 export interface FeedOptions {
   readonly listen: (listener: (change: Change) => void) => () => void
   readonly tasks: (ids: readonly string[]) => Promise<TaskView[]>
   readonly devices: (ids: readonly string[]) => Promise<Device[]>
   readonly payouts: (ids: readonly string[]) => Promise<PayoutView[]>
+  readonly walletChanges: () => Promise<WalletChangeView[]>
   readonly overview: () => Promise<Overview>
   readonly now: () => number
 }
@@ -21,11 +22,13 @@ export function createFeed(options: FeedOptions) {
   const listeners = new Set<(event: ConsoleEvent) => void>()
   const changed = { task: new Set<string>(), device: new Set<string>(), payout: new Set<string>() }
   let money = false
+  let wallets = false
   let overviewAt = 0
 
   const stop = options.listen((change) => {
     if (listeners.size === 0) return
     if (change.about === 'rewards') money = true
+    else if (change.about === 'wallets') wallets = true
     else changed[change.about].add(change.id)
   })
 
@@ -54,6 +57,8 @@ export function createFeed(options: FeedOptions) {
       for (const data of await options.payouts(take(changed.payout, 50))) tell({ event: 'payout', data })
       if (money) tell({ event: 'rewards', data: { at: new Date(now()).toISOString() } })
       money = false
+      if (wallets) tell({ event: 'wallets', data: { waiting: await options.walletChanges() } })
+      wallets = false
       if (now() - overviewAt < OVERVIEW_EVERY_MS) return
       overviewAt = now()
       tell({ event: 'overview', data: await options.overview() })

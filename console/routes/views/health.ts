@@ -1,5 +1,5 @@
 // The one sentence on top of the page: the worst thing that is true now, with its number and what to do about it.
-import type { Device, Overview, Rewards } from '../shapes.ts'
+import type { Device, Overview, Rewards, WalletChangeView } from '../shapes.ts'
 import { inTokens } from './tokens.ts'
 
 export interface Refused {
@@ -14,12 +14,14 @@ export interface HealthFacts {
   readonly broker: string
   readonly lost: number
   readonly waiting: number
-  readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason'>[]
+  readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason' | 'provider'>[]
   readonly failedPayouts: number
   /** Versions that boards should serve and refuse, and how many do. */
   readonly refused: readonly Refused[]
   /** A rollout of the agent that stopped by itself. */
   readonly stopped?: { readonly version: string; readonly reason: string } | undefined
+  /** Asked for without the word of the wallet that is paid now. */
+  readonly walletChanges: readonly WalletChangeView[]
   readonly token: Overview['token']
   readonly treasury: Rewards['treasury']
   readonly chainAnswers: boolean
@@ -62,6 +64,11 @@ const RULES: readonly Rule[] = [
       : problem(
           `${count(failedPayouts, 'payout', 'payouts')} failed today; the money went back to its owners. Earnings tells why.`,
         ),
+  ({ walletChanges: [first] }) =>
+    first &&
+    attention(
+      `From ${first.effectiveAt.slice(0, 16).replace('T', ' ')} UTC on, ${first.payee} is paid at ${first.address}, and its present wallet has not agreed: whoever did not ask for this stops it on the Earnings page.`,
+    ),
   ({ boards }) =>
     boards.length > 0
       ? undefined
@@ -84,6 +91,19 @@ const RULES: readonly Rule[] = [
     attention(
       `${count(first.boards, 'board refuses', 'boards refuse')} ${first.model} and ${first.boards === 1 ? 'goes' : 'go'} on with the version before: ${first.reason}. Models shows the way back.`,
     ),
+  ({ boards }) => {
+    // A GPU that nobody asked for is told of on the Devices page: a laptop may have one for other things.
+    const passedOver = boards.flatMap(({ name, provider }) =>
+      provider?.wanted === undefined ? [] : [{ name, ...provider }],
+    )
+    const [first] = passedOver
+    if (first === undefined) return undefined
+    const { name, wanted, used, reason } = first
+    const boardsRun = count(passedOver.length, 'board runs its models', 'boards run their models')
+    return attention(
+      `${boardsRun} on ${used}, not on ${wanted} as wanted. ${name}${reason === undefined ? '' : `: ${reason}`}.`,
+    )
+  },
   ({ chainAnswers }) =>
     chainAnswers ? undefined : attention('The chain does not answer: payouts wait until it does.'),
 ]

@@ -1,6 +1,7 @@
 // The money as the page shows it: what each owner and requester has, what the treasury holds, what was earned today.
 import type { Kysely } from 'kysely'
 import type { AccountKind } from '../../rewards/accounts.ts'
+import { type Holdings, readLiabilities } from '../../rewards/liabilities.ts'
 import type { Database } from '../../store/schema.ts'
 import { allWallets } from '../../wallets/wallets.ts'
 import type { Overview, Rewards } from '../shapes.ts'
@@ -11,8 +12,8 @@ export interface Treasury {
   readonly cluster: Rewards['cluster']
   readonly token: Rewards['token']
   readonly address: string
-  /** Tokens of the treasury; undefined when the chain does not answer. */
-  balance(): Promise<bigint | undefined>
+  /** Undefined when the chain does not answer. */
+  holdings(): Promise<Holdings | undefined>
   /** Tokens of a wallet; undefined when the chain does not answer. */
   balanceOf(wallet: string): Promise<bigint | undefined>
 }
@@ -24,16 +25,13 @@ export interface MoneyViewOptions {
   readonly payouts: Pick<PayoutViews, 'epochs'>
   /** Why money waits, one sentence each. */
   readonly troubles: () => readonly string[]
+  /** Payees and why their money is not paid out. */
+  readonly held: () => Promise<readonly { readonly payee: string; readonly held: string | undefined }[]>
   /** Boards of an owner. */
   readonly boardsOf: (owner: string) => number
 }
 
 const EPOCHS_SHOWN = 20
-/**
- * What the treasury must still be able to pay. Money in a payout may have left it already (a confirmed transaction is not
- * final), and the fee is the operator's own; the ledger check counts the same way.
- */
-const LIABILITIES: readonly AccountKind[] = ['budget', 'reserved', 'pending', 'payable', 'royalty']
 
 type Balances = ReadonlyMap<string, bigint>
 const of = (balances: Balances, kind: AccountKind, holder: string): bigint => balances.get(`${kind}:${holder}`) ?? 0n
@@ -50,7 +48,8 @@ function coverageOf(balance: bigint | undefined, liabilities: bigint): { coverag
   return { coverage: Number((balance * 10_000n) / liabilities) / 10_000 }
 }
 
-export function createMoneyViews({ db, now, treasury, payouts, troubles, boardsOf }: MoneyViewOptions) {
+export function createMoneyViews(options: MoneyViewOptions) {
+  const { db, now, treasury, payouts, troubles, boardsOf } = options
   const today = createToday(db)
 
   const readBalances = async (): Promise<Balances> => {
@@ -61,18 +60,21 @@ export function createMoneyViews({ db, now, treasury, payouts, troubles, boardsO
   async function ownersOf(balances: Balances): Promise<Rewards['owners']> {
     const owners = await db.selectFrom('owners').select(['id', 'name']).orderBy('name').execute()
     const wallets = await allWallets(db)
+    const reasons = new Map((await options.held()).map(({ payee, held }) => [payee, held]))
     return Promise.all(
       owners.map(async ({ id, name }) => {
         const wallet = wallets.get(id)
-        const held = wallet === undefined ? undefined : await treasury.balanceOf(wallet)
+        const walletBalance = wallet === undefined ? undefined : await treasury.balanceOf(wallet)
+        const held = reasons.get(id)
         return {
           id,
           name,
           ...(wallet !== undefined && { wallet }),
-          ...(held !== undefined && { walletBalance: String(held) }),
+          ...(walletBalance !== undefined && { walletBalance: String(walletBalance) }),
           boards: boardsOf(id),
           pending: String(of(balances, 'pending', id)),
           payable: String(of(balances, 'payable', id)),
+          ...(held !== undefined && { held }),
           inPayout: String(of(balances, 'in-payout', id)),
           paid: String(of(balances, 'paid', id)),
         }
@@ -91,13 +93,13 @@ export function createMoneyViews({ db, now, treasury, payouts, troubles, boardsO
   }
 
   async function coverage(): Promise<Rewards['treasury']> {
-    const liabilities = sumOf(await readBalances(), LIABILITIES)
-    const balance = await treasury.balance()
+    const holdings = await treasury.holdings()
+    const liabilities = await readLiabilities(db, holdings?.landed)
     return {
       address: treasury.address,
-      ...(balance !== undefined && { balance: String(balance) }),
+      ...(holdings && { balance: String(holdings.units) }),
       liabilities: String(liabilities),
-      ...coverageOf(balance, liabilities),
+      ...coverageOf(holdings?.units, liabilities),
     }
   }
 

@@ -25,6 +25,7 @@ export interface OverviewOptions {
   readonly money: Pick<MoneyViews, 'figures' | 'coverage'>
   readonly treasury: Pick<Treasury, 'cluster' | 'token'>
   readonly troubles: () => readonly string[]
+  readonly walletChanges: () => Promise<HealthFacts['walletChanges']>
   readonly broker: { readonly url: string; readonly connected: () => boolean }
 }
 
@@ -65,6 +66,7 @@ export function createOverview(options: OverviewOptions): () => Promise<Overview
         treasury: coverage,
         chainAnswers: coverage.balance !== undefined,
         troubles: options.troubles(),
+        walletChanges: await options.walletChanges(),
       }),
       token: treasury.token,
       cluster: treasury.cluster,

@@ -35,7 +35,7 @@ export interface Allowed {
 
 export interface DepositChain {
   addressOf(requester: string): DepositAddress
-  /** Finalized transactions that name an account, newest first, at most 1,000: those before `before` and after `until`. */
+  /** Finalized transactions that name an account, newest first, as many as a page holds: those before `before` and after `until`. */
   arrivals(account: string, range: { readonly before?: string; readonly until?: string }): Promise<Arrival[]>
   /** Undefined while the answering node does not know the transaction. */
   change(signature: string, account: string): Promise<Change | undefined>

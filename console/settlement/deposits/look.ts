@@ -21,14 +21,18 @@ export interface LookOptions {
 const FOREIGN_EVERY = 20
 /** A sweep that got lost is made again after its blockhash has expired. */
 const SWEEP_AGAIN_MS = 120_000
+/** What a column holds. Tokens of a stranger's mint may be twice as many, and anybody may send them here. */
+const MOST_UNITS = 2n ** 63n - 1n
 /** A node that lags tells a transaction a moment after it lists it. */
 const UNTOLD_LOOKS = 3
 
 export interface Look {
-  /** Answers the base units that lie in deposit accounts. Rejects with ChainError where the chain does not answer. */
-  all(): Promise<bigint>
+  /** Every address. Rejects with ChainError where the chain does not answer. */
+  all(): Promise<void>
   /** Credits what came to one requester. Rejects with ChainError. */
   read(requester: string): Promise<void>
+  /** Whether nothing that the chain lists was left untold. */
+  isComplete(): boolean
   /** Why deposits of somebody wait (a sentence for people). */
   trouble(): string | undefined
 }
@@ -56,7 +60,8 @@ export function createLook(options: LookOptions): Look {
     for (const { account, mint, units } of await chain.foreign(wallet)) {
       const [newest] = await chain.arrivals(account, {})
       if (!newest) continue
-      const row = { signature: newest.signature, account, requester_id: requester, mint, amount_units: units }
+      const noted = units < MOST_UNITS ? units : MOST_UNITS
+      const row = { signature: newest.signature, account, requester_id: requester, mint, amount_units: noted }
       const isNew = await db.transaction().execute((trx) => putForeign(trx, row, now()))
       if (isNew)
         log.warn({ requester, mint, units: units.toString() }, 'tokens that are not credited lie at a deposit address')
@@ -88,12 +93,12 @@ export function createLook(options: LookOptions): Look {
       const balances = await chain.balances(all.map(({ account }) => account))
       for (const [index, address] of all.entries()) await sweep(address, balances[index] ?? 0n)
       turns += 1
-      return balances.reduce((sum, units) => sum + units, 0n)
     },
     async read(requester) {
       const address = await addresses().where('requester_id', '=', requester).executeTakeFirst()
       if (address) await readOne(address)
     },
+    isComplete: () => untold.size === 0,
     trouble() {
       for (const [requester, { signature, looks }] of untold)
         if (looks >= UNTOLD_LOOKS)

@@ -20,11 +20,12 @@ export interface ReadOptions {
   readonly now: () => number
 }
 
-const PAGE = 1_000
-
-/** Oldest first. The chain pages backwards, so all that is new is listed before the first of it is read. */
-async function newArrivals(
-  chain: ReadOptions['chain'],
+/**
+ * Oldest first. The chain pages backwards, so all that is new is listed before the first of it is read. Only an empty page is the
+ * end: providers of RPC cap pages below the 1,000 of the protocol.
+ */
+export async function newArrivals(
+  chain: Pick<DepositChain, 'arrivals'>,
   account: string,
   until: string | undefined,
 ): Promise<Arrival[]> {
@@ -33,8 +34,8 @@ async function newArrivals(
     const before = all.at(-1)?.signature
     const range = { ...(before !== undefined && { before }), ...(until !== undefined && { until }) }
     const page = await chain.arrivals(account, range)
+    if (page.length === 0) return all.reverse()
     all.push(...page)
-    if (page.length < PAGE) return all.reverse()
   }
 }
 

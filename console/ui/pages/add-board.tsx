@@ -1,7 +1,7 @@
 // Add board: a token is made, and with it the file for a new card or the line for a running system; then the boards that come.
 import { useSignal } from '@preact/signals'
 import type { Enrollment } from '../api.ts'
-import { type Card, cardIn } from '../card.ts'
+import { type Card, cardIn, enrolLine } from '../card.ts'
 import { CardFile, CardLink } from '../parts/card-file.tsx'
 import { CopyText } from '../parts/copy.tsx'
 import { type BoardWish, EnrolForm } from '../parts/enrol.tsx'
@@ -33,8 +33,10 @@ const Ways = ({ made: { enrollment, card, uses } }: { made: Made }) => (
       </section>
       <section class="card panel" aria-label="On a running system">
         <h2>A system that runs</h2>
-        <p>With the agent installed, run this on the board.</p>
-        <CopyText text={enrollment.command} label="the command" />
+        <p>With the agent’s package installed, run this on the board. Its service starts by itself.</p>
+        <CopyText text={`sudo ${enrolLine(card)}`} label="the command" />
+        <p>In a copy of the source:</p>
+        <CopyText text={`npx ${enrolLine(card)} && npx bramble-agent run`} label="the command for the source" />
       </section>
     </div>
     <Newcomers since={enrollment} />

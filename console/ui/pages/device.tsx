@@ -17,7 +17,7 @@ import { TaskTable } from '../parts/task-table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
 import { formatCount, formatEnergy, formatMiB, formatRate, formatTemperature } from '../quantities.ts'
 import { detail, refusal } from '../state.ts'
-import { DEVICE_WORDS } from '../words.ts'
+import { DEVICE_WORDS, energyTitle } from '../words.ts'
 
 type History = DeviceDetail['history']
 
@@ -30,7 +30,7 @@ function Charts({ history }: { history: History }) {
       queue: of((p) => p.queue),
       memory: of((p) => p.memMiB),
       temperature: of((p) => p.tempC),
-      energy: of((p) => p.energyJ),
+      energy: of((p) => p.energy?.j),
     }
   }, [history])
   if (history.length < 2)
@@ -43,8 +43,8 @@ function Charts({ history }: { history: History }) {
       {history.some(({ tempC }) => tempC !== undefined) && (
         <Chart title="Temperature" points={points.temperature} format={formatTemperature} />
       )}
-      {history.some(({ energyJ }) => energyJ !== undefined) && (
-        <Chart fromZero title="Energy an inference" points={points.energy} format={formatEnergy} />
+      {history.some(({ energy }) => energy !== undefined) && (
+        <Chart fromZero title={energyTitle(history)} points={points.energy} format={formatEnergy} />
       )}
     </div>
   )

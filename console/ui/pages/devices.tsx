@@ -14,7 +14,7 @@ import { type Column, Table } from '../parts/table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
 import { formatEnergy, formatRate, formatTemperature, plural } from '../quantities.ts'
 import { devices } from '../state.ts'
-import { DEVICE_WORDS } from '../words.ts'
+import { DEVICE_WORDS, providerWords } from '../words.ts'
 
 const NAMED_MODELS = 2
 
@@ -59,7 +59,16 @@ const columns: readonly Column<Device>[] = [
   {
     key: 'models',
     label: 'Models',
-    cell: ({ models }) => <Models models={models} />,
+    cell: ({ models, provider }) => (
+      <>
+        <Models models={models} />
+        {provider && (
+          <span class="reason ink-warn" title={provider.reason}>
+            {providerWords(provider)}
+          </span>
+        )}
+      </>
+    ),
   },
   {
     key: 'rate',

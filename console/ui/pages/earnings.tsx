@@ -55,16 +55,24 @@ const ownerColumns: readonly Column<Owner>[] = [
   },
   { key: 'boards', label: 'Boards', end: true, cell: ({ boards }) => boards },
   money('pending', 'Pending', ({ pending }) => pending),
-  money('payable', 'Payable', ({ payable }) => payable),
+  {
+    ...money<Owner>('payable', 'Payable', ({ payable }) => payable),
+    cell: ({ payable, held }) => (
+      <>
+        <Amount units={payable} />
+        {held !== undefined && <small class="ink-warn">{held}</small>}
+      </>
+    ),
+  },
   money('in-payout', 'In payout', ({ inPayout }) => inPayout),
   money('paid', 'Paid', ({ paid }) => paid),
   { key: 'statement', label: 'Papers', end: true, cell: ({ id }) => <Statement payee={id} /> },
 ]
 
 /** Below 1 the treasury could not pay everybody at once: the one number an operator must not miss. */
-const Coverage = ({ coverage }: { coverage: number | undefined }) =>
+const Coverage = ({ treasury: { coverage, liabilities } }: { treasury: Rewards['treasury'] }) =>
   coverage === undefined ? (
-    <p class="coverage">nothing owed</p>
+    <p class="coverage">{liabilities === '0' ? 'nothing owed' : 'cover unknown'}</p>
   ) : (
     <p class={`coverage ${coverage >= 1 ? 'ink-ok' : 'ink-bad'}`}>covered {formatCoverage(coverage)}</p>
   )
@@ -73,7 +81,7 @@ const Treasury = ({ known }: { known: Rewards }) => (
   <section class="card" aria-label="Treasury">
     <div class="card-head">
       <h2>Treasury</h2>
-      <Coverage coverage={known.treasury.coverage} />
+      <Coverage treasury={known.treasury} />
     </div>
     <dl class="facts">
       <dt>Holds</dt>

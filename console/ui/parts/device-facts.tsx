@@ -78,8 +78,8 @@ export const DeviceFacts = ({ known: { device, info, heartbeat } }: { known: Dev
       {info && <Born info={info} />}
       {heartbeat && <Told heartbeat={heartbeat} />}
       {/* Answers that came since the heartbeat say more than it does. */}
-      {device.state === 'idle' && heartbeat?.idle && <Fact name="Idle">{idleWords(heartbeat.idle)}</Fact>}
+      {device.state === 'idle' && heartbeat && <Fact name="Idle">{idleWords(heartbeat)}</Fact>}
     </dl>
-    <BoardModels info={info} />
+    <BoardModels device={device.id} info={info} />
   </aside>
 )

@@ -1,6 +1,6 @@
 // The last lines of a board's log, asked for from the board itself.
 import { type Signal, useSignal } from '@preact/signals'
-import { detailsOf, type LogLine, levelOf, lineTime, matches, readLogs } from '../log-lines.ts'
+import { type Asked, detailsOf, type LogLine, levelOf, lineTime, matches, readLogs, withOlder } from '../log-lines.ts'
 import { api } from '../session.ts'
 import { fullTime } from '../times.ts'
 import { Empty } from './empty.tsx'
@@ -13,14 +13,9 @@ const LEAST = [
   { value: '50', label: 'Errors' },
 ] as const
 
-interface Asked {
-  readonly lines: readonly LogLine[]
-  readonly leftOut: number
-}
-
-/** A board may be slow, or away: then this says so instead of lines. */
-async function ask(id: string): Promise<Asked | string> {
-  const outcome = await api.command(id, 'logs', {})
+/** A board may be slow, or away: then this says so instead of lines. `before`: only lines older than this. */
+async function ask(id: string, before?: string): Promise<Asked | string> {
+  const outcome = await api.command(id, 'logs', before === undefined ? {} : { before })
   if (!outcome.ok) return outcome.message
   const { state, reason, result } = outcome.value
   if (state !== 'done') return reason
@@ -49,7 +44,7 @@ function Lines({ asked, text, least, utc }: { asked: Asked; text: string; least:
     <>
       <p class="muted">
         {shown.length} of {asked.lines.length} lines, the newest first
-        {asked.leftOut > 0 && `; ${asked.leftOut} older ones did not fit into one message`}
+        {asked.leftOut > 0 && `; ${asked.leftOut} older ones are on the board`}
       </p>
       <ol class="log-lines">
         {shown.map((line, index) => (
@@ -73,16 +68,33 @@ const Zone = ({ utc }: { utc: Signal<boolean> }) => (
   </button>
 )
 
+interface OlderProps {
+  readonly asked: Asked | undefined
+  readonly busy: boolean
+  readonly onFetch: (known: Asked) => Promise<void>
+}
+
+/** One message carries only so much. */
+const Older = ({ asked, busy, onFetch }: OlderProps) =>
+  asked === undefined || asked.leftOut === 0 ? null : (
+    <button type="button" class="button" disabled={busy} onClick={() => void onFetch(asked)}>
+      {busy ? 'Asking the board…' : 'Fetch older lines'}
+    </button>
+  )
+
 export function DeviceLogs({ id }: { id: string }) {
-  const asked = useSignal<Asked | string | undefined>(undefined)
+  const asked = useSignal<Asked | undefined>(undefined)
   const busy = useSignal(false)
   const text = useSignal('')
   const least = useSignal<string>('0')
   const utc = useSignal(false)
-  const fetchLines = async () => {
+  const problem = useSignal<string | undefined>(undefined)
+  const fetchLines = async (known?: Asked) => {
     busy.value = true
-    asked.value = await ask(id)
+    const answer = await ask(id, known?.lines[0]?.time)
     busy.value = false
+    problem.value = typeof answer === 'string' ? answer : undefined
+    if (typeof answer === 'object') asked.value = withOlder(known, answer)
   }
   return (
     <section aria-label="Log">
@@ -96,10 +108,9 @@ export function DeviceLogs({ id }: { id: string }) {
         </Filter>
       </div>
       <div aria-live="polite">
-        {typeof asked.value === 'string' && <p class="note tone-warn">{asked.value}</p>}
-        {typeof asked.value === 'object' && (
-          <Lines asked={asked.value} text={text.value} least={Number(least.value)} utc={utc.value} />
-        )}
+        {problem.value && <p class="note tone-warn">{problem.value}</p>}
+        {asked.value && <Lines asked={asked.value} text={text.value} least={Number(least.value)} utc={utc.value} />}
+        <Older asked={asked.value} busy={busy.value} onFetch={fetchLines} />
       </div>
     </section>
   )

@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals'
 import type { ModelPlace, ModelView } from '../../routes/shapes.ts'
 import { plural } from '../quantities.ts'
 import { api, loadModels } from '../session.ts'
+import { BesideFp32 } from './beside-fp32.tsx'
 import { Confirm } from './confirm.tsx'
 import { ModelVersions } from './model-versions.tsx'
 import { Places } from './places.tsx'
@@ -114,6 +115,9 @@ export function ModelCard({ model }: { model: ModelView }) {
       <p class={model.places.some(({ state }) => state === 'refused') ? 'ink-bad' : undefined} role="status">
         {model.sentence}
       </p>
+      {model.places.map(({ device, besideFp32 }) => (
+        <BesideFp32 key={device.id} found={besideFp32} on={device.name} />
+      ))}
       <Spread places={model.places} />
       <ModelVersions model={model} onChoose={(version) => ask({ kind: 'serve', version })} />
       <details class="json">

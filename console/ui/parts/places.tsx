@@ -2,11 +2,13 @@
 import type { ModelPlace } from '../../routes/shapes.ts'
 import { paths } from '../addresses.ts'
 import { PLACE_WORDS } from '../words.ts'
+import { BesideFp32 } from './beside-fp32.tsx'
+import { Retry } from './retry.tsx'
 import { type Column, Table } from './table.tsx'
 import { Pill } from './words.tsx'
 
 function Way({ place }: { place: ModelPlace }) {
-  const { state, percent, reason, wants } = place
+  const { state, percent, reason, wants, device } = place
   if (state === undefined) return <span class="muted">its own choice</span>
   const label = PLACE_WORDS[state].label
   return (
@@ -19,6 +21,7 @@ function Way({ place }: { place: ModelPlace }) {
         <progress class="unseen" max={100} value={percent} aria-label={`${wants} on its way`} />
       )}
       {reason && <span class="reason">{reason}</span>}
+      {state === 'refused' && <Retry device={device.id} what={`${wants} on ${device.name}`} />}
     </>
   )
 }
@@ -34,7 +37,12 @@ const columnsOf = (onUnpin: (place: ModelPlace) => void): readonly Column<ModelP
     key: 'serves',
     label: 'Serves',
     compare: (a, b) => (a.serves ?? '').localeCompare(b.serves ?? ''),
-    cell: ({ serves }) => serves ?? <span class="muted">nothing yet</span>,
+    cell: ({ serves, besideFp32 }) => (
+      <>
+        {serves ?? <span class="muted">nothing yet</span>}
+        <BesideFp32 found={besideFp32} />
+      </>
+    ),
   },
   {
     key: 'wants',
