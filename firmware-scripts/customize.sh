@@ -184,7 +184,10 @@ allow_memory_limits() {
   line=$(read_fat cmdline.txt | tr -d '\r\n')
   case " $line " in
     *' cgroup_enable=memory '*) ;;
-    *) printf 'cgroup_enable=memory %s\n' "$line" | write_fat cmdline.txt ;;
+    *)
+      step 'switching memory limits on (cgroup_enable=memory in cmdline.txt)'
+      printf 'cgroup_enable=memory %s\n' "$line" | write_fat cmdline.txt
+      ;;
   esac
 }
 

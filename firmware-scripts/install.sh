@@ -18,7 +18,7 @@ usage() {
   cat <<'END'
 install.sh --deb FILE [--console URL] [--token TOKEN | --token-file FILE]
 install.sh --check
-install.sh --uninstall [--purge]
+install.sh --uninstall [--keep-data]
 
 Installs the Bramble agent on this board, enrols it at the console, starts it and looks whether all is well.
 May be run again: it then upgrades, and enrols only where that was not done.
@@ -29,11 +29,11 @@ May be run again: it then upgrades, and enrols only where that was not done.
   --token-file FILE  a file that holds it, or - for standard input: other users cannot read it from there
   --no-start         install and enrol only
   --check            only say whether this board is fit
-  --uninstall        remove the agent; its key, outbox and settings stay for another installation
-  --purge            with --uninstall: remove these too
+  --uninstall        remove the agent and all that it made; name and Wi-Fi of the board stay as they are
+  --keep-data        with --uninstall: keep its key, outbox and settings for another installation
   -h, --help         this page
 
-Exit code: 0 done; 1 installed, but something is not well; 2 refused, nothing was changed; 75 the console is out of reach, try again.
+Exit code: 0 done; 1 something failed on the way, or is not well; 2 refused, nothing was changed; 75 the console is out of reach, try again.
 END
 }
 
@@ -41,6 +41,10 @@ step() { printf '== %s\n' "$*"; }
 refuse() {
   printf 'refused: %s\n' "$*" >&2
   exit 2
+}
+fail() {
+  printf '%s\n' "$*" >&2
+  exit 1
 }
 
 # Every reason at once, so that nobody corrects them one by one.
@@ -98,7 +102,7 @@ check_system() {
 check_room() {
   local free
   free=${BRAMBLE_TEST_FREE_MIB:-$(df --output=avail -m "$ROOT/usr" | tail -n 1 | tr -d ' ')}
-  [ "$free" -ge "$FREE_MIB_NEEDED" ] || fault "$free MiB are free on the disk of /usr and $FREE_MIB_NEEDED are needed: make room, or use a larger card"
+  [ "$free" -ge "$FREE_MIB_NEEDED" ] || is_installed || fault "$free MiB are free on the disk of /usr and $FREE_MIB_NEEDED are needed: make room, or use a larger card"
 }
 
 check_clock() {
@@ -120,14 +124,18 @@ check_board() {
 }
 
 # The file that was named, or the one beside this script.
-find_package() {
-  local arch found kind
+look_for_package() {
+  [ -z "$DEB" ] || return 0
+  FOUND=("$(dirname "$0")/${PACKAGE}_"*"_$(architecture).deb")
+  if [ ${#FOUND[@]} = 1 ] && [ -e "${FOUND[0]}" ]; then DEB=${FOUND[0]}; fi
+}
+
+refuse_package() {
+  local arch kind
   arch=$(architecture)
   if [ -z "$DEB" ]; then
-    found=("$(dirname "$0")/${PACKAGE}_"*"_$arch.deb")
-    [ -e "${found[0]}" ] || refuse "there is no ${PACKAGE}_*_$arch.deb beside this script: name one with --deb"
-    [ ${#found[@]} = 1 ] || refuse "there are ${#found[@]} packages beside this script: name one with --deb"
-    DEB=${found[0]}
+    [ -e "${FOUND[0]}" ] || refuse "there is no ${PACKAGE}_*_$arch.deb beside this script: name one with --deb"
+    refuse "there are ${#FOUND[@]} packages beside this script: name one with --deb"
   fi
   [ -r "$DEB" ] || refuse "$DEB cannot be read"
   kind=$(dpkg-deb --field "$DEB" Package Architecture 2>/dev/null | sed 's/^[^:]*: //' | paste -sd ' ') || true
@@ -140,6 +148,8 @@ read_token() {
     [ -r "$TOKEN_FILE" ] || refuse "$TOKEN_FILE cannot be read"
     read -r TOKEN <"$TOKEN_FILE" || true
   fi
+  # A file from Windows.
+  TOKEN=${TOKEN%$'\r'}
   [ -n "$TOKEN" ] || refuse "there is no token in $TOKEN_FILE"
 }
 
@@ -155,11 +165,18 @@ awaits_boot_file() {
   return 1
 }
 
-install_package() {
+# This version, with every file as it came; settings (c) may be the owner's. dpkg ends with 0 whatever it finds.
+is_installed() {
   local wanted present
+  [ -r "$DEB" ] && wanted=$(dpkg-deb --field "$DEB" Version 2>/dev/null) || return 1
+  present=$(dpkg-query --show --showformat='${db:Status-Abbrev} ${Version}' "$PACKAGE" 2>/dev/null) || return 1
+  [ "$present" = "ii  $wanted" ] && ! dpkg --verify "$PACKAGE" 2>&1 | grep -qv ' c /'
+}
+
+install_package() {
+  local wanted
   wanted=$(dpkg-deb --field "$DEB" Version)
-  present=$(dpkg-query --show --showformat='${db:Status-Abbrev} ${Version}' "$PACKAGE" 2>/dev/null || true)
-  if [ "$present" = "ii  $wanted" ] && dpkg --verify "$PACKAGE" >/dev/null 2>&1; then
+  if is_installed; then
     step "$PACKAGE $wanted is installed already"
     return
   fi
@@ -167,7 +184,9 @@ install_package() {
   # dpkg alone where nothing is missing: a board may have no way to a mirror.
   DEBIAN_FRONTEND=noninteractive dpkg --install --force-confold "$DEB" && return
   step 'fetching what is missing'
-  DEBIAN_FRONTEND=noninteractive apt-get --fix-broken install -y
+  # Without --no-remove it may mend this by removing the agent, and end with 0. Naming the package instead, it would refuse.
+  DEBIAN_FRONTEND=noninteractive apt-get --fix-broken install -y --no-remove -o Dpkg::Options::=--force-confold || true
+  is_installed || fail "$PACKAGE $wanted is not installed: the reason stands above. Run this again once it is gone"
 }
 
 enrol() {
@@ -177,7 +196,10 @@ enrol() {
     step "enrolling at $CONSOLE"
     local code=0
     BRAMBLE_TOKEN=$TOKEN bramble-agent enroll --console "$CONSOLE" || code=$?
-    [ "$code" = 0 ] || { printf 'installed, but not enrolled; run this again once the reason above is gone\n' >&2; exit "$code"; }
+    [ "$code" = 0 ] && return
+    printf 'installed, but not enrolled; run this again once the reason above is gone\n' >&2
+    # 2 would say that nothing was changed.
+    if [ "$code" = 75 ]; then exit 75; else exit 1; fi
   elif awaits_boot_file; then
     step 'enrolling with bramble.toml from the boot partition'
     local tries
@@ -203,7 +225,7 @@ start() {
     sleep 2
   done
   step 'looking whether all is well'
-  bramble-agent doctor
+  bramble-agent doctor || exit 1
 }
 
 uninstall() {
@@ -212,12 +234,12 @@ uninstall() {
     step 'the agent is not installed'
   else
     step 'removing the agent'
-    if [ "$PURGE" = yes ]; then dpkg --purge "$PACKAGE"; else dpkg --remove "$PACKAGE"; fi
+    if [ "$KEEP" = yes ]; then dpkg --remove "$PACKAGE"; else dpkg --purge "$PACKAGE"; fi
   fi
-  [ "$PURGE" = yes ] || [ ! -d "$DATA" ] || step "the key and the outbox stay in $DATA; --uninstall --purge removes them"
+  [ "$KEEP" = no ] || [ ! -d "$DATA" ] || step "the key and the outbox stay in $DATA, the settings in /etc/bramble-agent"
 }
 
-DEB='' CONSOLE='' TOKEN=${BRAMBLE_TOKEN:-} TOKEN_FILE='' DO=install PURGE=no START=yes
+DEB='' CONSOLE='' TOKEN=${BRAMBLE_TOKEN:-} TOKEN_FILE='' DO=install KEEP=no START=yes
 value_of() { if [ $# -lt 2 ] || [ -z "$2" ]; then refuse "$1 needs a value"; fi; }
 while [ $# -gt 0 ]; do
   case $1 in
@@ -228,7 +250,7 @@ while [ $# -gt 0 ]; do
     --no-start) START=no ;;
     --check) DO=check ;;
     --uninstall) DO=uninstall ;;
-    --purge) PURGE=yes ;;
+    --keep-data) KEEP=yes ;;
     -h | --help) usage; exit 0 ;;
     *) refuse "there is no option $1; --help names them all" ;;
   esac
@@ -236,7 +258,8 @@ while [ $# -gt 0 ]; do
 done
 
 if [ "$DO" = uninstall ]; then uninstall; exit 0; fi
-[ "$PURGE" = no ] || refuse '--purge goes only with --uninstall'
+[ "$KEEP" = no ] || refuse '--keep-data goes only with --uninstall'
+look_for_package
 check_board
 if [ "$DO" = check ]; then step 'this board is fit'; exit 0; fi
 [ -z "$CONSOLE" ] || [[ $CONSOLE =~ ^https?:// ]] || refuse "$CONSOLE is no address of a console: it looks like http://host:8080"
@@ -245,7 +268,7 @@ if ! is_enrolled && [ -n "$CONSOLE$TOKEN" ]; then
   [ -n "$CONSOLE" ] || refuse 'a token needs the console it is for: --console URL'
   [ -n "$TOKEN" ] || refuse 'a console needs a token: --token TOKEN, or --token-file FILE'
 fi
-find_package
+refuse_package
 [ -z "$ROOT" ] || refuse 'BRAMBLE_INSTALL_ROOT is for tests: nothing is installed there'
 [ "$(id -u)" = 0 ] || refuse 'installing needs root: run it with sudo'
 install_package

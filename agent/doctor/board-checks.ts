@@ -49,6 +49,18 @@ export function checkMemory({ freeMiB, totalMiB, swapUsedMiB = 0 }: Vitals, runn
     : ok('memory', says)
 }
 
+const SERVICE = 'sys/fs/cgroup/system.slice/bramble-agent.service'
+
+/** Nothing where the agent is no service. Raspberry Pi OS starts its kernel without memory limits, and systemd does not complain. */
+export async function checkMemoryLimit(tree: Tree): Promise<Check[]> {
+  const name = 'memory limit'
+  if ((await tree.names(SERVICE, /^cgroup\.procs$/)).length === 0) return []
+  const limit = await tree.number(`${SERVICE}/memory.max`)
+  if (limit !== undefined) return [ok(name, `the kernel holds the agent to ${mebibytes(Math.round(limit / 2 ** 20))}`)]
+  const remedy = 'put cgroup_enable=memory into the line of /boot/firmware/cmdline.txt and start the board again'
+  return [warn(name, 'the kernel holds the agent to none', remedy)]
+}
+
 const LITTLE_MIB = 512
 
 export function checkDisk({ readOnly, freeMiB, totalMiB }: Disk): Check {
@@ -76,17 +88,19 @@ export async function checkBoard(
   running: boolean,
   elapsed: () => number,
 ): Promise<Check[]> {
-  const [throttling, vitals, limits, { disk, card }, network] = await Promise.all([
+  const [throttling, vitals, limits, { disk, card }, network, memoryLimit] = await Promise.all([
     readThrottling(tree, createPrograms(elapsed)),
     readVitals(tree),
     readLimits(tree, board),
     readStorage(tree, folder),
     readNetwork(tree),
+    checkMemoryLimit(tree),
   ])
   return [
     ...(throttling ? [checkSupply(throttling)] : []),
     ...(vitals.tempC === undefined ? [] : [checkHeat(vitals.tempC, limits)]),
     checkMemory(vitals, running),
+    ...memoryLimit,
     ...(disk ? [checkDisk(disk)] : []),
     ...(card ? [checkCard(card)] : []),
     ...(network ? checkLan(network) : []),

@@ -18,7 +18,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'bramble-agent.path': 'lib/systemd/system/bramble-agent.path',
   'bramble-agent-boot.service': 'lib/systemd/system/bramble-agent-boot.service',
   'agent.env': 'etc/bramble-agent/agent.env',
-  'journald.conf': 'etc/systemd/journald.conf.d/50-bramble.conf',
+  'journald.conf': 'usr/lib/systemd/journald.conf.d/50-bramble.conf',
   'bramble.toml': 'usr/share/doc/bramble-agent/bramble.toml',
 }
 /** As agent/software.ts looks for them. */

@@ -1,5 +1,16 @@
 // The image file: a partition table and three partitions, each made as a file and copied to its place. Nothing is mounted.
-import { closeSync, copyFileSync, ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { BuildError } from '../deb/packages.ts'
 import { run } from './commands.ts'
@@ -83,6 +94,22 @@ function layOutData(data: string, root: string): void {
   if (!line) throw new BuildError("the agent's package made no user bramble-agent")
   run('chown', [`${line[1]}:${line[2]}`, join(data, 'agent')])
   run('chmod', ['0700', join(data, 'agent')])
+}
+
+interface Release {
+  readonly card: string
+  /** On the same file system; .xz comes beside it. */
+  readonly image: string
+  /** Nobody else shall read the two. */
+  readonly holdsToken: boolean
+}
+
+/** Gives the card its name and compresses it. */
+export function release({ card, image, holdsToken }: Release): void {
+  chmodSync(card, holdsToken ? 0o600 : 0o644)
+  renameSync(card, image)
+  // It takes the mode over.
+  run('xz', ['--force', '--keep', '-T0', '-3', image])
 }
 
 export function keepKernel(boot: string, stem: string): void {

@@ -34,8 +34,7 @@ export async function listOf({ version, image, compressed, base, date }: Options
         image_download_size: statSync(compressed).size,
         image_download_sha256: await sha256Of(compressed),
         release_date: date,
-        // Neither firstrun.sh nor cloud-init: name and Wi-Fi stand in bramble.toml.
-        init_format: 'none',
+        // No init_format: it would offer settings that go into firstrun.sh or cloud-init; name and Wi-Fi stand in bramble.toml.
         architecture: 'armv8',
         devices: ['pi3-64bit', 'pi4-64bit'],
       },

@@ -5,7 +5,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -15,7 +14,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { BuildError } from '../deb/packages.ts'
 import { debianBase } from './base.ts'
-import { keepKernel, makeCard } from './card.ts'
+import { keepKernel, makeCard, release } from './card.ts'
 import { PROGRAMS, refuseMissing, run } from './commands.ts'
 import { takeOutKernel } from './kernel.ts'
 import { listOf } from './list.ts'
@@ -61,7 +60,8 @@ async function build(order: Order): Promise<void> {
   const date = new Date().toISOString().slice(0, 10)
   const base = debianBase(date.slice(0, 7), tell)
   const stem = join(out, `bramble-os_${version}_arm64`)
-  const work = mkdtempSync(join(built, 'image-'))
+  // There, so that the card only needs another name.
+  const work = mkdtempSync(join(out, 'image-'))
   try {
     const [tree, boot] = [join(work, 'root'), join(work, 'boot')]
     layOutRoot({ tree, base, deb, files: join(here, 'root'), tell })
@@ -71,12 +71,11 @@ async function build(order: Order): Promise<void> {
     keepKernel(boot, stem)
     tell('making the three partitions')
     makeCard({ work, root: tree, boot, image: join(work, 'card.img') })
-    renameSync(join(work, 'card.img'), `${stem}.img`)
+    tell('compressing, which takes a minute or two')
+    release({ card: join(work, 'card.img'), image: `${stem}.img`, holdsToken: toml !== undefined })
   } finally {
     rmSync(work, { recursive: true })
   }
-  tell('compressing, which takes a minute or two')
-  run('xz', ['--force', '--keep', '-T0', '-3', `${stem}.img`])
   copyFileSync(join(root, 'console/ui/public/favicon.svg'), join(out, 'bramble.svg'))
   const list = await listOf({
     version,

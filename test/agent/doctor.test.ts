@@ -11,6 +11,7 @@ import {
   checkDisk,
   checkHeat,
   checkMemory,
+  checkMemoryLimit,
   checkSupply,
 } from '../../agent/doctor/board-checks.ts'
 import type { Check } from '../../agent/doctor/check.ts'
@@ -188,6 +189,18 @@ describe('a finding', () => {
     expect(checks.find((check) => check.name === 'power')?.state).toBe(
       { 'pi-3b': 'fail', 'pi-4b': 'ok', 'pi-5': 'warn', 'zero-2w': 'fail' }[name as string],
     )
+  })
+
+  test.each([
+    [{}, []],
+    [{ 'cgroup.procs': '417' }, ['warn']],
+    [{ 'cgroup.procs': '417', 'memory.max': 'max' }, ['warn']],
+    [{ 'cgroup.procs': '417', 'memory.max': '396361728' }, ['ok']],
+  ])('about the memory limit is what the kernel enforces: %j', async (files, states) => {
+    const folder = 'sys/fs/cgroup/system.slice/bramble-agent.service'
+    const given = Object.entries<string>(files).map(([name, text]) => [`${folder}/${name}`, text])
+    const checks = await checkMemoryLimit(await makeTree(Object.fromEntries(given)))
+    expect(checks.map(({ state }) => state)).toEqual(states)
   })
 
   test('is coloured only when asked, and the count says what to read', () => {

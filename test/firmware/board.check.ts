@@ -1,6 +1,7 @@
 // The amd64 package on a board that really boots: systemd as process 1 in a container, a real console beside it, and the way from
 // bramble.toml to an answered frame, a restart, and a removal that leaves nothing.
 import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   cpSync,
   existsSync,
@@ -9,6 +10,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -52,6 +54,27 @@ const enrollment = () =>
     body: '{}',
   })
 
+/** An empty package. */
+function pack(name: string, file: string, more: readonly string[]): string {
+  const control = [`Package: ${name}`, 'Version: 0.0.1', 'Architecture: amd64', 'Maintainer: N <n@localhost.invalid>']
+  const text = `${[...control, ...more, 'Description: empty'].join('\n')}\n`
+  mkdirSync(join(work, name, 'DEBIAN'), { recursive: true })
+  writeFileSync(join(work, name, 'DEBIAN/control'), text)
+  execFileSync('dpkg-deb', ['--root-owner-group', '--build', join(work, name), file])
+  return text
+}
+
+/** By name the agent's, which needs another one; and a mirror that has it. */
+function packUnmet(): void {
+  pack('bramble-agent', inside('unmet.deb'), ['Depends: no-such-package'])
+  mkdirSync(at('srv/mirror'), { recursive: true })
+  const file = at('srv/mirror/needed.deb')
+  const control = pack('no-such-package', file, [])
+  const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex')
+  const place = `Filename: ./needed.deb\nSize: ${statSync(file).size}\nSHA256: ${sha256}\n`
+  writeFileSync(at('srv/mirror/Packages'), control + place)
+}
+
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'bramble-board-'))
   bramble = await startBramble({ flags: ['--agents', '0', '--no-demo'] })
@@ -65,7 +88,10 @@ beforeAll(async () => {
   cpSync(join(root, 'firmware-scripts/install.sh'), inside('install.sh'))
   cpSync(join(root, 'test/firmware/board.sh'), inside('board.sh'))
   writeFileSync(inside('url'), at8080.url)
-  writeFileSync(inside('token'), (await enrollment()).token)
+  // As Windows writes it.
+  writeFileSync(inside('token'), `${(await enrollment()).token}\r\n`)
+  writeFileSync(inside('again.toml'), TOML(at8080.url, (await enrollment()).token))
+  packUnmet()
   writeFileSync(inside('command'), (await enrollment()).command)
   writeFileSync(inside('task.mjs'), task(at8080))
   writeFileSync(at('boot/firmware/bramble.toml'), TOML(at8080.url, token))
@@ -93,16 +119,28 @@ test('a board enrols from its boot partition, by hand or by one line, answers, c
     toml: 'token=""',
     hostname: 'porch',
     active: 'active',
+    unmet: '1',
+    met: 'ii ii ',
     task: '0',
     again: '0',
     samePid: 'yes',
+    journalLimit: '64.0M',
+    unwell: '1',
+    mended: '0',
+    whole: '',
+    anew: 'active',
+    anewToml: 'token=""',
+    taskAnew: '0',
     afterKill: 'active',
     afterHang: 'active',
     hangSeen: '1',
     stopResult: 'success',
-    uninstall: '0',
+    keepData: '0',
     keyKept: 'yes',
-    purge: '0',
+    leftWithData: '/etc/bramble-agent /var/lib/bramble-agent bramble-agent video',
+    journalLimitAfter: 'other',
+    reinstall: '0',
+    uninstall: '0',
     left: '',
     check: '0',
     byHand: '0',

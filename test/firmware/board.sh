@@ -13,6 +13,18 @@ try() {
 }
 state() { systemctl show bramble-agent.service --property "$1" --value; }
 
+journal_limit() { journalctl --sync; journalctl -b --no-pager -u systemd-journald | sed -n 's/.*System Journal .*, max \([0-9.]*[A-Z]\),.*/\1/p' | tail -n 1; }
+
+# A package whose needs nobody can meet: apt would rather remove it, and call that a success.
+try unmet ./install.sh --deb unmet.deb
+# The same once a mirror has what it needs.
+mv /etc/apt/sources.list.d /etc/apt/sources.list.aside
+echo 'deb [trusted=yes] file:/srv/mirror ./' >/etc/apt/sources.list
+apt-get update -q >update.log 2>&1
+try met ./install.sh --deb unmet.deb --no-start
+fact met "$(dpkg-query --show --showformat='${db:Status-Abbrev}' bramble-agent no-such-package)"
+dpkg --purge bramble-agent no-such-package
+
 # As a prepared card does it: the package finds bramble.toml on the boot partition.
 try install ./install.sh --deb agent.deb
 fact enrolledBy "$(head -n 1 /boot/firmware/bramble-status.txt | tr -d '\r')"
@@ -40,8 +52,27 @@ await_other_than() {
   done
 }
 pid=$(state MainPID)
-try again ./install.sh --deb agent.deb
+# Its own files fill the card: that is no reason to refuse it.
+BRAMBLE_TEST_FREE_MIB=5 try again ./install.sh --deb agent.deb
 fact samePid "$([ "$pid" = "$(state MainPID)" ] && echo yes || echo no)"
+fact journalLimit "$(journal_limit)"
+mkdir stub
+printf '#!/bin/sh\nif [ "$1" = doctor ]; then exit 2; fi\nexec /usr/bin/bramble-agent "$@"\n' >stub/bramble-agent
+chmod +x stub/bramble-agent
+PATH=/opt/bramble/stub:$PATH try unwell ./install.sh --deb agent.deb
+# A damaged installation is mended.
+rm /usr/lib/bramble-agent/models/fashion/model.json
+try mended ./install.sh --deb agent.deb
+fact whole "$(dpkg --verify bramble-agent)"
+# The owner enrols it anew: the agent that runs takes the new enrolment.
+pid=$(state MainPID)
+cp again.toml /boot/firmware/bramble.toml
+systemctl restart bramble-agent-boot.service
+await_other_than "$pid"
+fact anew "$([ "$pid" = "$(state MainPID)" ] || state ActiveState)"
+fact anewToml "$(grep token /boot/firmware/bramble.toml | tr -d ' \r')"
+try taskAnew /usr/lib/bramble-agent/node task.mjs
+pid=$(state MainPID)
 # A crashed agent comes back.
 kill -KILL "$pid"
 await_other_than "$pid"
@@ -62,10 +93,19 @@ started=$(date +%s%N)
 systemctl stop bramble-agent.path bramble-agent.service
 fact stopMs $((($(date +%s%N) - started) / 1000000))
 fact stopResult "$(state Result)"
-try uninstall ./install.sh --uninstall
+# Files of its name, the content of its data folder aside; and users and groups.
+left() {
+  find / -xdev \( -path /proc -o -path /opt/bramble -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path '/var/lib/bramble-agent/*' \) -prune -o -iname '*bramble*' -print | sort
+  grep -h bramble /etc/passwd /etc/group /etc/shadow /etc/gshadow | sed 's/:.*//' | sort -u
+}
+try keepData ./install.sh --uninstall --keep-data
 fact keyKept "$([ -s /var/lib/bramble-agent/identity.key ] && echo yes || echo no)"
-try purge ./install.sh --uninstall --purge
-fact left "$(find / -xdev \( -path /proc -o -path /opt/bramble -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /boot \) -prune -o -iname '*bramble*' -print | tr '\n' ' ')"
+fact leftWithData "$(left | grep -v -e ^/var/lib/dpkg -e ^/boot)"
+fact journalLimitAfter "$([ "$(journal_limit)" = 64.0M ] || echo other)"
+# What was kept is gone with the last of it, wherever that stands.
+try reinstall ./install.sh --deb agent.deb --no-start
+try uninstall ./install.sh --uninstall
+fact left "$(left)"
 
 # The other way in, by hand on a running system: console and token as arguments, and doctor at the end.
 try check ./install.sh --deb agent.deb --check
@@ -75,7 +115,7 @@ fact doctorOks "$(grep -c '^  ok' byHand.log)"
 try taskByHand /usr/lib/bramble-agent/node task.mjs
 
 # The third, as the page "Add board" says it: the service starts by itself.
-try purgeAgain ./install.sh --uninstall --purge
+try purgeAgain ./install.sh --uninstall
 try bare ./install.sh --deb agent.deb
 fact beforeLine "$(state ActiveState)"
 # Words without spaces; sudo is not installed here, and this is root.

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PUBLIC_MIRRORS, sourcesOf } from '../../firmware-scripts/image/base.ts'
+import { release } from '../../firmware-scripts/image/card.ts'
 import { listOf } from '../../firmware-scripts/image/list.ts'
 
 const main = new URL('../../firmware-scripts/image/main.ts', import.meta.url).pathname
@@ -42,6 +43,19 @@ describe('the image builder', () => {
   })
 })
 
+test.skipIf(spawnSync('xz', ['--version']).error)('a card with a token is closed to other users', () => {
+  const image = join(folder, 'os.img')
+  const modes = [true, false].map((holdsToken) => {
+    writeFileSync(join(folder, 'card.img'), 'a card')
+    release({ card: join(folder, 'card.img'), image, holdsToken })
+    return [image, `${image}.xz`].map((file) => statSync(file).mode & 0o777)
+  })
+  expect(modes).toEqual([
+    [0o600, 0o600],
+    [0o644, 0o644],
+  ])
+})
+
 test('the list for Raspberry Pi Imager says what its files are', async () => {
   const [image, compressed] = [join(folder, 'os.img'), join(folder, 'os.img.xz')]
   writeFileSync(image, 'an image')
@@ -59,7 +73,6 @@ test('the list for Raspberry Pi Imager says what its files are', async () => {
       image_download_size: 7,
       image_download_sha256: sha256('shorter'),
       release_date: '2026-11-23',
-      init_format: 'none',
       architecture: 'armv8',
       devices: ['pi3-64bit', 'pi4-64bit'],
     },

@@ -72,7 +72,7 @@ describe('install.sh', () => {
   test.each([
     [['--frobnicate'], /there is no option --frobnicate/],
     [['--console'], /--console needs a value/],
-    [['--purge'], /--purge goes only with --uninstall/],
+    [['--keep-data'], /--keep-data goes only with --uninstall/],
     [['--console', 'fleet.example', '--token', 't'], /fleet\.example is no address of a console/],
     [['--token', 't'], /a token needs the console it is for/],
     [['--console', 'http://c:1'], /a console needs a token/],
