@@ -93,6 +93,8 @@ const CORES = {
     features: 'fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp',
   },
 } as const
+/** Shows the features of another, so it runs the same kernels: the first frame will do. */
+const ALIKE: ReadonlySet<keyof typeof CORES> = new Set(['cortex-a72'])
 const known = spawnSync('qemu-aarch64-static', ['-cpu', 'help'], { encoding: 'utf8' }).stdout ?? ''
 
 /**
@@ -130,12 +132,19 @@ function inferOn(core: keyof typeof CORES, home: string, model: string, frame: s
 }
 
 describe.each(Object.keys(CORES) as (keyof typeof CORES)[])('the arm64 package on %s', (core) => {
-  test.skipIf(!known.includes(core)).each(MODELS)('gives %s its golden answer', (model) => {
+  test('is run by an emulator that knows it', () => {
+    expect(known).toContain(core)
+  })
+
+  test.each(MODELS)('gives %s its golden answers', (model) => {
     const home = join(work, 'arm64/usr/lib/bramble-agent')
     const manifest = manifestOf(home, model)
-    const inferred = inferOn(core, home, model, manifest.golden[0]!.frame.path)
-    expectGolden(inferred, manifest, 0)
-    expectWrittenDigest(core, model, inferred.digest)
+    const frames = ALIKE.has(core) ? manifest.golden.slice(0, 1) : manifest.golden
+    for (const [index, { frame }] of frames.entries()) {
+      const inferred = inferOn(core, home, model, frame.path)
+      expectGolden(inferred, manifest, index)
+      if (index === 0) expectWrittenDigest(core, model, inferred.digest)
+    }
   })
 })
 
