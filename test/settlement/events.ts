@@ -39,6 +39,17 @@ export async function createEvents(
     freezes += isNow ? 1 : 0
   }
 
+  const opened = new Set<string>()
+  /** The operator lends the rent of one token account; whoever takes another wallet opens the account there, sooner or later. */
+  const openAll = (): void => {
+    for (const { id } of owners)
+      for (const wallet of world.walletsOf(id).slice(1)) {
+        if (opened.has(wallet)) continue
+        opened.add(wallet)
+        lab.openAccount(token, wallet)
+      }
+  }
+
   /** Whoever has no wallet here, or none any more, registers the one that it has. */
   const registerAll = async (): Promise<void> => {
     const rows = await world.store.db.selectFrom('wallets').select('payee').execute()
@@ -75,6 +86,7 @@ export async function createEvents(
         moved++
         await world.register(anybody(), true)
       }
+      if (random() < 0.1) openAll()
       if (random() < 0.1) await registerAll()
       if (random() < 0.2) await attributeAll()
       if (meddled && random() < 0.3) await world.list()
@@ -82,6 +94,7 @@ export async function createEvents(
     },
     async heal() {
       if (isFrozen) freeze(false)
+      openAll()
       await registerAll()
       await attributeAll()
     },

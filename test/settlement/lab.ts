@@ -53,6 +53,8 @@ export interface Lab {
   /** Straight to the chain, signed by these; the first pays. */
   submit(instructions: readonly TransactionInstruction[], signers: readonly Keypair[]): string
   makeToken(supply?: bigint): Promise<Token>
+  /** Makes a wallet's token account where it is missing; its owner bears the rent. */
+  openAccount(token: Token, wallet: string): void
   /** Freezes or thaws a wallet's token account, made where it is missing. */
   freeze(token: Token, wallet: string, isFrozen: boolean): void
   /** A new key with SOL and some of the lab's tokens: a treasury without a past. */
@@ -116,6 +118,11 @@ export async function createLab(options: { slotMs?: number; startMs?: number } =
       submit([create, instructionOf({ ...bare, data })], [authority, token.mint])
       await solana.mintTo({ mint: mint.toBase58(), decimals: token.decimals }, supply)
       return { mint: mint.toBase58(), decimals: token.decimals }
+    },
+    openAccount({ mint }, owner) {
+      const account = associatedAddress(mint, owner)
+      const payer = authority.publicKey.toBase58()
+      submit([instructionOf(spl.createAssociatedIdempotent({ payer, account, owner, mint }))], [authority])
     },
     freeze({ mint }, wallet, isFrozen) {
       const account = associatedAddress(mint, wallet)
