@@ -5,6 +5,7 @@ import { formatTopic, ownTopics } from '../broker/protocol/topics.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
 import type { Clock } from './clock.ts'
 import { type Answers, createAnswers, type Energy } from './frames/answers.ts'
+import { PER_PROCESS } from './frames/gate.ts'
 import { createIntake, type Intake } from './frames/intake.ts'
 import { createPace } from './frames/pace.ts'
 import { createQueue, type QueueLimits } from './frames/queue.ts'
@@ -94,9 +95,11 @@ export function createCore(options: CoreOptions): Core {
     energy: options.energy,
   })
   const { window = () => ONE_PROCESS, slow = () => 0, skewMs = () => 0, seen, host } = options
-  const pace = createPace(clock.elapsed)
+  const pace = createPace(clock.elapsed, () => Math.max(1, Math.round(window() / PER_PROCESS)))
   const suspects = createSuspects({ table: buffer.poison, now, log, told: options.poisonous })
-  const queue = createQueue<Job>(limits, pace)
+  // A deadline is met by an answer that is there by then: run, written to disk, told.
+  const lead = (model: string): number => pace.lead(model) + commits.delayMs() + outbox.wayMs()
+  const queue = createQueue<Job>(limits, { cost: pace.cost, lead })
   const work: Work = createWork({ queue, pace, host, answers, tally, suspects, clock, window, slow, seen })
   const intake = createIntake({
     root,

@@ -25,6 +25,8 @@ export interface Outbox {
   acknowledged(upTo: number): void
   /** A task id came again: its stored answer is published once more, also where this sender listens. */
   again(seq: number, reply?: Reply): void
+  /** How long an answer is on its way to the broker, at most, as things are. */
+  wayMs(): number
   /** Resolves when no answer waits to be published; batches may still wait for their ack. */
   published(): Promise<void>
   close(): void
@@ -134,6 +136,7 @@ export function createOutbox(options: Options): Outbox {
       results.again(seq)
       if (reply) replies?.send(reply)
     },
+    wayMs: results.wayMs,
     published: results.published,
     close() {
       stopRetry?.()

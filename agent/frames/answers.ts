@@ -23,9 +23,17 @@ export interface Timing {
   readonly infer: number
 }
 
+/** What the host does not know of the time of a run. */
+export interface Around {
+  /** On this board without being decoded or run. */
+  readonly queueMs: number
+  /** After its deadline; 0 or less: in time. */
+  readonly lateMs: number
+}
+
 export interface Answers {
   /** A run ended, well or not. `input` is the sha256 of the media bytes, asked for where a receipt names it. */
-  ran(to: Address, pkg: ModelPackage, input: () => string, outcome: RunOutcome, queueMs: number): void
+  ran(to: Address, pkg: ModelPackage, input: () => string, outcome: RunOutcome, around: Around): void
   /** It is not run: `model` names the package when it is known. */
   refused(to: Address, error: ResultError, queueMs?: number, pkg?: ModelPackage): void
 }
@@ -121,14 +129,21 @@ export function createAnswers({ device, now, newId, tally, add, origin, energy }
   }
 
   return {
-    ran(to, pkg, input, outcome, queue) {
-      const timing = { queue, ...(outcome.ms ?? NOT_RUN) }
+    ran(to, pkg, input, outcome, { queueMs, lateMs }) {
+      const timing = { queue: queueMs, ...(outcome.ms ?? NOT_RUN) }
       if (!outcome.ok) return refused(to, outcome.error, timing, pkg)
       const { digest, prediction: result, cpuMs } = outcome
       tally.answered()
       const receipt = receiptOf(to, pkg, input, outcome)
       const joules = cpuMs === undefined ? undefined : energy?.(cpuMs)
-      const body = { ...head(to, pkg, timing), ...(joules && { energy: joules }), digest, result }
+      const late = tenths(lateMs)
+      const body = {
+        ...head(to, pkg, timing),
+        ...(joules && { energy: joules }),
+        ...(late > 0 && { lateMs: late }),
+        digest,
+        result,
+      }
       give(to, 'task', body, { remember: true, ...receipt })
     },
     refused: (to, error, queueMs = 0, pkg) => refused(to, error, { queue: queueMs, ...NOT_RUN }, pkg),

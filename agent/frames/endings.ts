@@ -41,6 +41,8 @@ const poison = (how: string): ResultError => ({
 export function createEndings({ answers, tally, clock, left, aheadMs, waiting, seen }: Options): Endings {
   const waitedMs = ({ arrivedAt }: Job): number => clock.elapsed() - arrivedAt
 
+  const lateMs = ({ deadline = Number.POSITIVE_INFINITY }: Job): number => clock.elapsed() - deadline
+
   const busy = (job: Job, message: string): ResultError => ({
     code: 'busy',
     message,
@@ -77,7 +79,7 @@ export function createEndings({ answers, tally, clock, left, aheadMs, waiting, s
       if (!outcome.ok && outcome.error.code === 'expired') return unrun(job, 'late')
       left(job)
       const told = again && !outcome.ok ? { ...outcome, error: poison(outcome.error.message) } : outcome
-      answers.ran(job.to, job.pkg, () => inputOf(job), told, queuedMs)
+      answers.ran(job.to, job.pkg, () => inputOf(job), told, { queueMs: queuedMs, lateMs: lateMs(job) })
       if (job.kind === 'frame' && outcome.ok) seen?.(job)
     },
   }

@@ -33,7 +33,7 @@ interface Options {
   readonly slow: () => number
 }
 
-const PER_PROCESS = 3
+export const PER_PROCESS = 3
 /** From process to process. */
 const WAY_MS = 3
 /** A live answer is to come within so many run times; the rest is for the time that passed until it was its turn. */

@@ -5,6 +5,8 @@ import type { Estimates } from './queue.ts'
 
 export interface Ended {
   readonly startedAt: number
+  /** What `began` answered. */
+  readonly deep: number
   readonly now: number
   /** Absent for a run that never came back, or never began. */
   readonly ms: RunTimes | undefined
@@ -13,6 +15,8 @@ export interface Ended {
 }
 
 export interface Pace extends Estimates {
+  /** A run is handed in: the how manyth one it is for its process. */
+  began(): number
   /** Notes a run and returns what it cost, in milliseconds of an inference process. */
   ended(model: string, run: Ended): number
   /** Time until the host has worked off so many milliseconds: with several processes less, with busy cores more. */
@@ -28,15 +32,17 @@ const HALVED_AFTER_MS = 10_000
 
 interface Measured {
   costMs: number
+  /** From handing it in to its answer, for each run that its process had in hand, itself included. */
   leadMs: number
   /** Mean deviation of the lead. */
   spreadMs: number
   at: number
 }
 
-export function createPace(elapsed: () => number): Pace {
+export function createPace(elapsed: () => number, processes: () => number = () => 1): Pace {
   const models = new Map<string, Measured>()
   let lastEndAt = 0
+  let running = 0
   // Of lately: work done, and how long that took.
   let workMs = FIRST_MS
   let spanMs = FIRST_MS
@@ -50,15 +56,24 @@ export function createPace(elapsed: () => number): Pace {
     known.at = at
   }
 
+  /** Of the next one. */
+  const deep = (): number => Math.ceil((running + 1) / processes())
+
   return {
-    ended(model, { startedAt, now, ms, killed }) {
+    began() {
+      const its = deep()
+      running += 1
+      return its
+    },
+    ended(model, { startedAt, deep: its, now, ms, killed }) {
+      running -= 1
       // Runs overlap, so how long the host worked on this one is the time since the last one ended, or its own.
       const span = Math.max(0, now - Math.max(startedAt, lastEndAt))
       lastEndAt = now
       // What says nothing about the next run is not learnt from.
       if (!ms) return killed ? span : 0
       const costMs = ms.decode + ms.infer
-      measure(model, costMs, now - startedAt, now)
+      measure(model, costMs, (now - startedAt) / its, now)
       workMs += WEIGHT * (costMs - workMs)
       spanMs += WEIGHT * (span - spanMs)
       return costMs
@@ -68,7 +83,7 @@ export function createPace(elapsed: () => number): Pace {
       const known = models.get(model)
       if (!known) return 0
       // As patient as a TCP sender (RFC 6298): nearly all runs end within the mean and four times the mean deviation.
-      return (known.leadMs + 4 * known.spreadMs) * 0.5 ** ((elapsed() - known.at) / HALVED_AFTER_MS)
+      return deep() * (known.leadMs + 4 * known.spreadMs) * 0.5 ** ((elapsed() - known.at) / HALVED_AFTER_MS)
     },
     wallMs: (hostMs) => (workMs > 0 ? (hostMs * spanMs) / workMs : hostMs),
   }

@@ -16,7 +16,7 @@ export interface QueueLimits {
 export interface Estimates {
   /** Milliseconds of the host that a run of this model takes. */
   cost(model: string): number
-  /** Milliseconds from handing it to the host until its answer. */
+  /** Milliseconds from handing it to the host until somebody has its answer. */
   lead(model: string): number
 }
 

@@ -23,6 +23,7 @@ export interface Runs {
 interface Begun {
   readonly startedAt: number
   readonly expectedMs: number
+  readonly deep: number
 }
 
 interface Options {
@@ -38,16 +39,16 @@ export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate
   return {
     begin(job) {
       gate.began(job)
-      return { startedAt: clock.elapsed(), expectedMs: pace.cost(job.model) }
+      return { startedAt: clock.elapsed(), expectedMs: pace.cost(job.model), deep: pace.began() }
     },
-    end(job, { startedAt, expectedMs }, outcome) {
+    end(job, { startedAt, expectedMs, deep }, outcome) {
       const { ms } = outcome
       // One that expired on its way into a process says nothing of whether the process works.
       if (outcome.ok || outcome.error.code !== 'expired') ended += 1
       gate.ended(job, ms)
       const now = clock.elapsed()
       const killed = !outcome.ok && outcome.killed === true
-      queue.charge(job.source, pace.ended(job.model, { startedAt, now, ms, killed }) - expectedMs)
+      queue.charge(job.source, pace.ended(job.model, { startedAt, deep, now, ms, killed }) - expectedMs)
       return Math.max(0, (ms ? now - ms.decode - ms.infer : startedAt) - job.arrivedAt)
     },
     judge(job, outcome, alone) {

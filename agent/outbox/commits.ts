@@ -46,6 +46,8 @@ export interface Commits {
   unsigned(): void
   /** Writes what is pending now, then signs all of it. False when the disk refused it. */
   flush(): boolean
+  /** How long an answer waits here before it is on disk and can be sent, at most, as things are. */
+  delayMs(): number
   /** True for a task whose answer is made but not on disk yet. */
   holds(model: string, task: string): boolean
   /** Answers not on disk yet. */
@@ -163,6 +165,7 @@ export function createCommits({
       schedule()
     },
     flush: () => commit(false) && commit(true),
+    delayMs: () => gapMs() + tookMs,
     holds: (model, task) => answers.some((answer) => answer.task === task && answer.model === model),
     pending: () => answers.length,
     failing: () => failures > 0,

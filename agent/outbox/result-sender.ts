@@ -8,6 +8,7 @@ import type { Commits } from './commits.ts'
 import type { Recent } from './recent.ts'
 import { createRefused, createTolerant, refusalOf } from './refused.ts'
 import { createSlots } from './slots.ts'
+import { createSpan } from './span.ts'
 
 /** Publishes in flight: enough to fill a round trip, few enough for engines that allow 100 unacknowledged. */
 const WINDOW = 24
@@ -28,6 +29,8 @@ export interface ResultSender {
   again(seq: number): void
   /** Publishes what is not in the buffer, now. False when the line is down or the window is full; `failed` when it broke. */
   trySend(topic: string, payload: string, failed: (error: unknown) => void): boolean
+  /** How long an answer is on its way to the broker and its PUBACK back, at most. */
+  wayMs(): number
   /** Resolves when nothing waits and nothing is in flight. */
   published(): Promise<void>
   close(): void
@@ -46,6 +49,7 @@ interface Options {
 
 export function createResultSender({ buffer, commits, clock, line, topicOf, arrived, log }: Options): ResultSender {
   const slots = createSlots(WINDOW)
+  const way = createSpan()
   /** Rows to be sent again, because their sending failed (false) or because somebody asked (true): once, however often. */
   const repeats = new Map<number, boolean>()
   const flying = new Map<number, Promise<void>>()
@@ -94,8 +98,10 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
 
   /** One that fails is sent again on the next connection. */
   async function sendOne(row: StoredRow): Promise<void> {
+    const sentAt = clock.elapsed()
     try {
       await publish(topicOf(row), row.payload)
+      way.note(clock.elapsed() - sentAt)
       if (row.receipted === 1) arrived.add(row.seq, clock.elapsed())
       else commits.settle(row.seq)
     } catch (error) {
@@ -125,6 +131,7 @@ export function createResultSender({ buffer, commits, clock, line, topicOf, arri
       repeats.set(seq, true)
       pump()
     },
+    wayMs: way.mostMs,
     published() {
       // What the broker refuses keeps nobody waiting: it stays in the buffer.
       const nothing = slots.free() === WINDOW && repeats.size === 0 && buffer.loose(cursor, 1).length === 0

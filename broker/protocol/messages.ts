@@ -97,6 +97,8 @@ export const ResultMessage = z.union([
     ...resultHead,
     /** Joules this inference took, and how that is known. Absent when nothing is known. */
     energy: z.object({ j: z.number(), from: z.enum(['measured', 'estimated']) }).optional(),
+    /** By so much the deadline had passed when the run ended: it had been begun in time, and took longer than any before. */
+    lateMs: z.number().positive().optional(),
     /** sha256 of the raw output tensors (models/runtime/digest.ts): what an audit compares. */
     digest: Digest,
     result: Prediction,

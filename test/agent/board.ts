@@ -28,14 +28,19 @@ export interface Said {
   readonly payload: Buffer
 }
 
+export interface Heard extends Said {
+  /** When, in milliseconds of `performance.now()`. */
+  readonly heardAt: number
+}
+
 /** Everything heard, and promises for what will be. */
 function createEar() {
-  const heard: Said[] = []
+  const heard: Heard[] = []
   let listeners: ((said: Said) => void)[] = []
   return {
     heard,
     hear(said: Said): void {
-      heard.push(said)
+      heard.push({ ...said, heardAt: performance.now() })
       for (const listener of [...listeners]) listener(said)
     },
     /** The first that matches, said already or later. */
@@ -231,11 +236,11 @@ export async function openBoard(flags: readonly string[] = [], others: RequestLi
       }),
     answer: (model: string, task?: string, from = 0) => ear.find(results(model, task), from),
     answers: (model: string, task?: string) => ear.heard.map(results(model, task)).filter((one) => one !== undefined),
-    heartbeat: (fits: (beat: HeartbeatMessage) => boolean) =>
+    heartbeat: (fits: (beat: HeartbeatMessage) => boolean, from = 0) =>
       ear.find(({ topic, payload }) => {
         const beat = topic.kind === 'heartbeat' ? HeartbeatMessage.parse(JSON.parse(payload.toString())) : undefined
         return beat && fits(beat) ? { beat, bytes: payload.byteLength } : undefined
-      }),
+      }, from),
     info: () =>
       ear.find(({ topic, payload }) =>
         topic.kind === 'info' ? InfoMessage.parse(JSON.parse(payload.toString())) : undefined,

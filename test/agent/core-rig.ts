@@ -30,10 +30,12 @@ export const packageOf = (id: string): ModelPackage | undefined => catalog?.reso
 
 interface More extends Partial<Pick<CoreOptions, 'limits' | 'energy' | 'origin' | 'skewMs'>> {
   readonly fake?: ReturnType<typeof createFakeClock>
+  /** From publishing until the PUBACK. */
+  readonly wayMs?: number
 }
 
 export function startCore(rig: ReturnType<typeof createRig>, more: More = {}) {
-  const { fake = createFakeClock(), ...options } = more
+  const { fake = createFakeClock(), wayMs = 0, ...options } = more
   const { clock, advance } = fake
   const buffer = rig.open()
   const published: { topic: string; message: ResultMessage }[] = []
@@ -59,6 +61,7 @@ export function startCore(rig: ReturnType<typeof createRig>, more: More = {}) {
     publish: async (topic, payload) => {
       if (parseTopic(topic)?.kind === 'device-out')
         published.push({ topic, message: ResultMessage.parse(JSON.parse(payload)) })
+      if (wayMs > 0) await new Promise<void>((resolve) => clock.after(wayMs, resolve))
     },
     clock,
     newId: () => {

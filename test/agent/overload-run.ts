@@ -49,7 +49,7 @@ async function sustainableRate(board: Board, seconds: number): Promise<number> {
 }
 
 /** Resident MiB of the agent and everything it started. */
-function residentMiB(pid: number): number {
+export function residentMiB(pid: number): number {
   const kib = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
   const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
@@ -59,7 +59,15 @@ function residentMiB(pid: number): number {
 
 interface Sent {
   readonly source: number
-  readonly deadline?: number
+  /** Milliseconds of `performance.now()`, as all times here. */
+  readonly sentAt: number
+  readonly dueAt?: number
+}
+
+/** An answer as its consumer has it. */
+interface Got {
+  readonly answer: ResultMessage
+  readonly heardAt: number
 }
 
 async function flood(board: Board, rate: number, runMs: number, seconds: number) {
@@ -73,14 +81,15 @@ async function flood(board: Board, rate: number, runMs: number, seconds: number)
   function sendOne(source: number): void {
     const id = `f${source}-${sent.size}`
     const content = { id, source: `source-${source}`, contentType: 'image/jpeg', data: frame } as const
+    const sentAt = performance.now()
     if (source % 2 === 0) {
-      sent.set(id, { source })
+      sent.set(id, { source, sentAt })
       void board.send(MODEL, undefined, encodeFrame(content))
       return
     }
-    const deadline = Math.round(Date.now() + runMs * (soon + Math.random() * (late - soon)))
-    sent.set(id, { source, deadline })
-    void board.send(MODEL, id, encodeFrame({ ...content, deadline }))
+    const leftMs = Math.round(runMs * (soon + Math.random() * (late - soon)))
+    sent.set(id, { source, sentAt, dueAt: sentAt + leftMs })
+    void board.send(MODEL, id, encodeFrame({ ...content, deadline: Date.now() + leftMs }))
   }
   for (;;) {
     const at = performance.now() - startedAt
@@ -99,16 +108,17 @@ async function flood(board: Board, rate: number, runMs: number, seconds: number)
   return { sent, resident }
 }
 
-/** All answers to tasks, by task id. */
-function answersByTask(board: Board): Map<string, ResultMessage[]> {
-  const all = new Map<string, ResultMessage[]>()
-  for (const { topic, payload } of board.ear.heard)
-    if (topic.kind === 'device-out' && topic.task !== undefined)
-      all.set(topic.task, [...(all.get(topic.task) ?? []), ResultMessage.parse(JSON.parse(payload.toString()))])
-  return all
-}
+const answersIn = (board: Board, isTask: boolean): Got[] =>
+  board.ear.heard.flatMap(({ topic, payload, heardAt }) =>
+    topic.kind === 'device-out' && (topic.task !== undefined) === isTask
+      ? [{ answer: ResultMessage.parse(JSON.parse(payload.toString())), heardAt }]
+      : [],
+  )
 
-async function allAnswered(board: Board, tasks: readonly string[]): Promise<Map<string, ResultMessage[]>> {
+const answersByTask = (board: Board): Map<string, Got[]> =>
+  Map.groupBy(answersIn(board, true), ({ answer }) => answer.id)
+
+async function allAnswered(board: Board, tasks: readonly string[]): Promise<Map<string, Got[]>> {
   const until = performance.now() + ANSWERED_MS
   for (;;) {
     const answers = answersByTask(board)
@@ -125,12 +135,12 @@ export async function overload(seconds: number) {
     const rate = await sustainableRate(board, Math.min(5, seconds / 2))
     const before = answersByTask(board).size
     const { sent, resident } = await flood(board, rate, aloneMs, seconds)
-    const tasks = [...sent].flatMap(([id, { deadline }]) => (deadline === undefined ? [] : [id]))
+    const tasks = [...sent].flatMap(([id, { dueAt }]) => (dueAt === undefined ? [] : [id]))
     const answers = await allAnswered(board, tasks)
     board.agent().child.kill('SIGTERM')
     await board.agent().exited
     const stopped: Record<string, number> = JSON.parse(board.agent().lines.at(-1) ?? '{}')
-    const live = board.answers(MODEL)
+    const live = answersIn(board, false)
     return {
       aloneMs,
       rate,
@@ -138,7 +148,7 @@ export async function overload(seconds: number) {
       sentInAll: before + sent.size,
       stopped,
       tasks: judgeTasks(tasks, sent, answers),
-      streams: judgeStreams(live),
+      streams: judgeStreams(live, sent),
       perSource: perSource(sent, [...answers.values()].flat().concat(live)),
       residentMiB: thirds(resident),
     }
@@ -151,44 +161,53 @@ export type Report = Awaited<ReturnType<typeof overload>>
 function judgeTasks(
   tasks: readonly string[],
   sent: ReadonlyMap<string, Sent>,
-  answers: ReadonlyMap<string, readonly ResultMessage[]>,
+  answers: ReadonlyMap<string, readonly Got[]>,
 ) {
   const lateMs: number[] = []
+  let said = 0
   const refused: Record<string, number> = {}
   let met = 0
   for (const id of tasks) {
-    const [answer] = answers.get(id) ?? []
-    const overMs = Date.parse(answer?.at ?? '') - (sent.get(id)?.deadline ?? 0)
-    if (!answer) continue
+    const [got] = answers.get(id) ?? []
+    if (!got) continue
+    const { answer, heardAt } = got
+    const overMs = heardAt - (sent.get(id)?.dueAt ?? 0)
     if ('error' in answer) refused[answer.error.code] = (refused[answer.error.code] ?? 0) + 1
-    else if (overMs > 0) lateMs.push(overMs)
-    else met += 1
+    else if (overMs > 0) {
+      lateMs.push(overMs)
+      if (answer.lateMs !== undefined) said += 1
+    } else met += 1
   }
   return {
     sent: tasks.length,
     answeredOnce: tasks.filter((id) => answers.get(id)?.length === 1).length,
     met,
-    late: lateMs.length,
-    latestMs: Math.max(0, ...lateMs),
+    /** Heard after the deadline. */
+    lateMs: ascending(lateMs),
+    /** Those of them whose answer says so. */
+    said,
     refused,
   }
 }
 
-function judgeStreams(live: readonly ResultMessage[]) {
-  const good = live.filter((answer) => 'result' in answer)
-  const latency = ascending(good.map(totalMs))
+function judgeStreams(live: readonly Got[], sent: ReadonlyMap<string, Sent>) {
+  const good = live.filter(({ answer }) => 'result' in answer)
+  const latency = ascending(good.map(({ answer, heardAt }) => heardAt - (sent.get(answer.id)?.sentAt ?? 0)))
   return {
     answered: good.length,
     /** Under this very load: what others on the machine take slows runs and answers alike. */
-    runMs: median(good.map(({ ms }) => ms.decode + ms.infer)),
+    runMs: median(good.map(({ answer: { ms } }) => ms.decode + ms.infer)),
+    runP95Ms: quantile(ascending(good.map(({ answer: { ms } }) => ms.decode + ms.infer)), 0.95),
+    ownP50Ms: median(good.map(({ answer }) => totalMs(answer))),
     p50Ms: quantile(latency, 0.5),
     p95Ms: quantile(latency, 0.95),
+    p99Ms: quantile(latency, 0.99),
   }
 }
 
-function perSource(sent: ReadonlyMap<string, Sent>, answers: readonly ResultMessage[]) {
+function perSource(sent: ReadonlyMap<string, Sent>, answers: readonly Got[]) {
   const counts = new Array<number>(SOURCES).fill(0)
-  for (const answer of answers) {
+  for (const { answer } of answers) {
     const source = 'result' in answer ? sent.get(answer.id)?.source : undefined
     if (source !== undefined) counts[source] = (counts[source] ?? 0) + 1
   }

@@ -10,6 +10,6 @@ test('at four times what it can do, a board accounts for every frame and answers
   expect(Object.keys(tasks.refused).filter((code) => code !== 'expired' && code !== 'busy')).toEqual([])
   expect(tasks.met).toBeGreaterThan(0)
   // Other tests run beside this one: the strict figures are those of the slow test.
-  expect(streams.p50Ms).toBeLessThan(4 * streams.runMs)
+  expect(streams.p50Ms).toBeLessThan(8 * streams.runMs)
   expect(Math.min(...perSource.streams, ...perSource.tasks)).toBeGreaterThan(0)
 })

@@ -12,8 +12,15 @@ function start() {
     /** A run that took `ms` from handing it in, of which the model took `infer`. */
     ran(ms: number, infer: number, more: { model?: string; killed?: boolean } = {}): number {
       const { model = 'm', killed = false } = more
+      const deep = pace.began()
       now += ms
-      return pace.ended(model, { startedAt: now - ms, now, ms: killed ? undefined : { decode: 0, infer }, killed })
+      return pace.ended(model, {
+        startedAt: now - ms,
+        deep,
+        now,
+        ms: killed ? undefined : { decode: 0, infer },
+        killed,
+      })
     },
   }
 }
@@ -45,6 +52,19 @@ test('how long before a deadline a task must be begun is learned with its spread
   const before = pace.lead('m')
   later(10_000)
   expect(pace.lead('m')).toBeCloseTo(before / 2)
+})
+
+test('what is handed in behind others takes as much longer, however the runs before it were handed in', () => {
+  const { pace, ran } = start()
+  for (let n = 0; n < 100; n += 1) ran(20, 20)
+  expect(pace.lead('m')).toBeCloseTo(20)
+  expect([pace.began(), pace.began()]).toEqual([1, 2])
+  expect(pace.lead('m')).toBeCloseTo(60)
+  const twice = createPace(
+    () => 0,
+    () => 2,
+  )
+  expect([1, 2, 3, 4, 5].map(twice.began)).toEqual([1, 1, 2, 2, 3])
 })
 
 test('work ahead takes as long as such work took lately: less with several processes, more where runs wait for the cores', () => {

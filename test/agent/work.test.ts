@@ -145,6 +145,33 @@ describe('an answer', () => {
     expect(answersTo('t3')).toMatchObject([{ ms: { queue: 107, decode: 1, infer: 2 } }])
   })
 
+  test('that comes after its deadline says by how much', async () => {
+    const { receive, turn, advance, answersTo, clock } = start()
+    receive('late', frame({ deadline: clock.now() + 100 }))
+    receive('in-time', frame({ deadline: clock.now() + 1_000 }))
+    await advance(150)
+    await turn()
+    await turn()
+    expect(answersTo('late')).toMatchObject([{ result: {}, lateMs: 50 }])
+    expect(answersTo('in-time')[0]).not.toHaveProperty('lateMs')
+  })
+
+  test('must reach its broker by the deadline: what cannot does not go first', async () => {
+    const { receive, turn, advance, ran, clock } = start({ wayMs: 400, limits: ROOMY })
+    const picture = (n: number) => Buffer.concat([JPEG, Buffer.from([n])])
+    for (let n = 0; n < 20; n += 1) {
+      receive(`t${n}`, picture(n))
+      await advance(20)
+      await turn(GOOD, 500)
+    }
+    for (const n of [20, 21, 22]) receive(`t${n}`, picture(n))
+    const hurried = { contentType: 'image/jpeg', data: picture(30), deadline: clock.now() + 350 } as const
+    receive('hurried', encodeFrame(hurried))
+    receive('patient', picture(31))
+    await turn()
+    expect(ran.at(-1)?.at(-1)).toBe(31)
+  })
+
   test('carries the energy of its run where it is known', async () => {
     const { receive, turn, answersTo } = start({
       energy: (cpuMs) => (cpuMs > 10 ? { j: cpuMs / 100, from: 'estimated' } : undefined),

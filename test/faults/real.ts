@@ -65,7 +65,8 @@ export function launch(command: readonly string[], env: NodeJS.ProcessEnv = proc
   }
 }
 
-export async function openReal() {
+/** `again: false`: no task comes again until the test says so (`lease`). */
+export async function openReal({ again = true } = {}) {
   let target: number | undefined
   const proxy = await startProxy(() => target)
   const flags = ['--serve', MODEL, '--mqtt-url', `mqtt://127.0.0.1:${proxy.port}`]
@@ -95,10 +96,16 @@ export async function openReal() {
     const lease = { id, deadline: Date.now() + LEASE_MS, contentType: 'image/jpeg', data: CHELSEA } as const
     return board.send(MODEL, id, encodeFrame(lease))
   }
-  const leases = setInterval(() => {
+  const sendAgain = (): void => {
     const done = answered()
     for (const id of asked) if (!done.has(id)) void send(id)
-  }, AGAIN_MS)
+  }
+  let leases: NodeJS.Timeout | undefined
+  /** From now on what has no answer comes again. */
+  const lease = (): void => {
+    leases ??= setInterval(sendAgain, AGAIN_MS)
+  }
+  if (again) lease()
 
   const verdict = (): string[] =>
     judge({
@@ -117,12 +124,18 @@ export async function openReal() {
       target = on ? port : undefined
       if (!on) proxy.cut()
     },
+    /** One task more. */
+    ask(): string {
+      const id = `task-${asked.size}`
+      asked.add(id)
+      void send(id)
+      return id
+    },
+    lease,
     /** Tasks at a steady rate for a while; more than this machine can do are refused and come again. */
     async traffic(seconds: number, perS = 25): Promise<void> {
       for (let n = 0; n < seconds * perS; n += 1) {
-        const id = `task-${asked.size}`
-        asked.add(id)
-        void send(id)
+        this.ask()
         await new Promise((resolve) => setTimeout(resolve, 1_000 / perS))
       }
     },
@@ -133,9 +146,9 @@ export async function openReal() {
       return agent
     },
     /** Until the judge has nothing to say; a minute later it is given up, and the verdict says what is missing. */
-    async settle(): Promise<void> {
-      for (let waited = 0; waited < 60_000 && verdict().length > 0; waited += 250)
-        await new Promise((resolve) => setTimeout(resolve, 250))
+    async settle(everyMs = 250): Promise<void> {
+      for (let waited = 0; waited < 60_000 && verdict().length > 0; waited += everyMs)
+        await new Promise((resolve) => setTimeout(resolve, everyMs))
     },
     verdict,
     async close(): Promise<void> {

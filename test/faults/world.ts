@@ -45,14 +45,16 @@ export interface Past {
   readonly taken: readonly Ack[]
 }
 
-/** `past`: the board is a second one, on the folder that a first one left. `onPoint`: before and after each publish. */
-export async function createWorld(options: { folder?: string; past?: Past; onPoint?: (name: string) => void } = {}) {
+/** `leaseMs`: between two sendings of a task. `past`: the board is a second one, on the folder that a first one left. `onPoint`: before and after each publish. */
+export async function createWorld(
+  options: { folder?: string; past?: Past; onPoint?: (name: string) => void; leaseMs?: number } = {},
+) {
   catalog ??= await readCatalog(new URL('../../models', import.meta.url).pathname)
   const folder = options.folder ?? freshMemoryFolder()
   const { privateKey, publicKey } = createKeys(folder)
   const time = createFakeClock()
   const { clock, advance } = time
-  const { past, onPoint = () => undefined } = options
+  const { past, onPoint = () => undefined, leaseMs = LEASE_MS } = options
   const asked = new Set<string>(past?.asked)
   const answers = [...(past?.answers ?? [])]
   const frames = new Map<string, Uint8Array>()
@@ -119,7 +121,7 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
 
   const picture = (id: string): Buffer => Buffer.concat([Buffer.of(0xff, 0xd8, 0xff, 0xe0), Buffer.from(id)])
   const leased = (id: string): Uint8Array =>
-    encodeFrame({ id, deadline: clock.now() - skewMs + LEASE_MS, contentType: 'image/jpeg', data: picture(id) })
+    encodeFrame({ id, deadline: clock.now() - skewMs + leaseMs, contentType: 'image/jpeg', data: picture(id) })
 
   function send(id: string, frame = frames.get(id)): void {
     asked.add(id)
@@ -130,7 +132,7 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
 
   const sendLate = (): void => {
     for (const id of asked) if (!answered.has(id)) send(id)
-    clock.after(LEASE_MS, sendLate)
+    clock.after(leaseMs, sendLate)
   }
 
   function start(): void {
@@ -186,7 +188,7 @@ export async function createWorld(options: { folder?: string; past?: Past; onPoi
   }
 
   start()
-  clock.after(LEASE_MS, sendLate)
+  clock.after(leaseMs, sendLate)
   const living = () => {
     if (!life) throw new Error('no board is running')
     return life

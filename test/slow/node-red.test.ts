@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { expect, it, onTestFinished } from 'vitest'
 import { runAgent } from '../agent/board.ts'
 import { missing, startMosquitto } from '../broker/programs.ts'
+import { need } from './needs.ts'
 
 function findNodeRed(): string | undefined {
   const named = process.env['BRAMBLE_NODE_RED']
@@ -47,8 +48,8 @@ function startNodeRed(folder: string, flow: string) {
 }
 
 it('Node-RED asks a board what is on a photo, and hears it', async (context) => {
-  context.skip(NODE_RED === undefined, 'skipped: node-red is not installed (set BRAMBLE_NODE_RED to its red.js)')
-  context.skip(missing.mosquitto !== undefined, missing.mosquitto ?? '')
+  need(context, NODE_RED ? undefined : 'skipped: node-red is not installed (set BRAMBLE_NODE_RED to its red.js)')
+  need(context, missing.mosquitto)
   const folder = mkdtempSync(join(tmpdir(), 'node-red-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   const { url } = await startMosquitto()

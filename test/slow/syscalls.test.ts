@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { twoLives } from '../agent/crash-lives.ts'
+import { need } from './needs.ts'
 
 const CALLS = ['pwrite64', 'fdatasync', 'ftruncate', 'unlink'] as const
 
@@ -18,9 +19,8 @@ function missing(): string | undefined {
   }
 }
 
-it('a commit that is cut short anywhere loses nothing and repeats nothing differently', async ({ skip }) => {
-  const reason = missing()
-  skip(reason !== undefined, reason ?? '')
+it('a commit that is cut short anywhere loses nothing and repeats nothing differently', async (context) => {
+  need(context, missing())
   const folder = mkdtempSync(join(tmpdir(), 'syscalls-'))
   const log = join(folder, 'log')
   const traced =
