@@ -14,6 +14,7 @@ import { type EmbeddedBroker, startBroker } from '../../broker/embedded.ts'
 import { connectLink, type Link } from '../../broker/link.ts'
 import { consoleGrants, deviceGrants, deviceIdOf, publicKeyFromRaw } from '../../broker/protocol/credentials.ts'
 import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
+import { type Desired, PACKAGE_PATHS } from '../../broker/protocol/packages.ts'
 import { type ReceiptBatch, verifyBatch } from '../../broker/protocol/receipts.ts'
 import { filters, formatTopic, parseTopic, type Topic } from '../../broker/protocol/topics.ts'
 import { createDesk } from '../faults/desk.ts'
@@ -96,8 +97,11 @@ export async function killed(child: ChildProcess): Promise<void> {
   await once(child, 'close')
 }
 
-/** A console that has no opinion on models. */
-const noOpinion: RequestListener = (_, response) => void response.writeHead(404).end()
+/** A console that has no opinion on models, and says what time it is. */
+const noOpinion: RequestListener = ({ url = '' }, response) => {
+  if (!url.startsWith(PACKAGE_PATHS.desired)) return void response.writeHead(404).end()
+  response.end(JSON.stringify({ revision: 1, now: Date.now(), publishers: [] } satisfies Desired))
+}
 
 /** The console's enrolment page, as much of it as an agent sees; `others` answers everything else. */
 async function startEnrolment(broker: () => EmbeddedBroker, others: RequestListener) {

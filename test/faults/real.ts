@@ -2,11 +2,9 @@
 // every task again until it is answered. The agent can be started anew in whatever way a test needs.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { RequestListener } from 'node:http'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { encodeFrame } from '../../broker/protocol/envelope.ts'
-import { type Desired, PACKAGE_PATHS } from '../../broker/protocol/packages.ts'
 import { ReceiptBatch } from '../../broker/protocol/receipts.ts'
 import { killed, openBoard } from '../agent/board.ts'
 import { CHELSEA } from '../harness/pipeline.ts'
@@ -18,12 +16,6 @@ const MODEL = 'mobilenet-v1'
 /** A task without an answer comes again; nobody wants it at all after a console's lease. */
 const AGAIN_MS = 3_000
 const LEASE_MS = 30_000
-
-/** A console that has no wishes and says what time it is. */
-const wishless: RequestListener = ({ url = '' }, response) => {
-  if (!url.startsWith(PACKAGE_PATHS.desired)) return void response.writeHead(404).end()
-  response.end(JSON.stringify({ revision: 1, now: Date.now(), publishers: [] } satisfies Desired))
-}
 
 /** Every batch was verified by the console that acknowledged it. */
 const decode = (jws: string): ReceiptBatch =>
@@ -70,7 +62,7 @@ export async function openReal({ again = true } = {}) {
   let target: number | undefined
   const proxy = await startProxy(() => target)
   const flags = ['--serve', MODEL, '--mqtt-url', `mqtt://127.0.0.1:${proxy.port}`]
-  const board = await openBoard(flags, wishless)
+  const board = await openBoard(flags)
   const port = Number(new URL(board.broker.url).port)
   target = port
   try {
