@@ -117,6 +117,11 @@ try taskByHand /usr/lib/bramble-agent/node task.mjs
 # The third, as the page "Add board" says it: the service starts by itself.
 try purgeAgain ./install.sh --uninstall
 try bare ./install.sh --deb agent.deb
+# The package's own start, which finds nothing to do.
+for _ in $(seq 30); do
+  [ "$(state ActiveState)" = activating ] || break
+  sleep 1
+done
 fact beforeLine "$(state ActiveState)"
 # Words without spaces; sudo is not installed here, and this is root.
 # shellcheck disable=SC2046
