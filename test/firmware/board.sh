@@ -57,6 +57,7 @@ BRAMBLE_TEST_FREE_MIB=5 try again ./install.sh --deb agent.deb
 fact samePid "$([ "$pid" = "$(state MainPID)" ] && echo yes || echo no)"
 fact journalLimit "$(journal_limit)"
 mkdir stub
+# shellcheck disable=SC2016
 printf '#!/bin/sh\nif [ "$1" = doctor ]; then exit 2; fi\nexec /usr/bin/bramble-agent "$@"\n' >stub/bramble-agent
 chmod +x stub/bramble-agent
 PATH=/opt/bramble/stub:$PATH try unwell ./install.sh --deb agent.deb
