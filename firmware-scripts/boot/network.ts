@@ -104,8 +104,9 @@ ${key}
       ...countryCommands(wifi),
       UNBLOCK,
       { program: 'systemctl', args: ['enable', 'wpa_supplicant@wlan0.service'], mayFail: false },
-      // Restarted: it may run with the settings of before. Not waited for: the radio may come late, or never.
-      { program: 'systemctl', args: ['--no-block', 'restart', 'wpa_supplicant@wlan0.service'], mayFail: false },
+      // It may run with the settings of before. Not `restart`, which would not wait for a radio that comes late; nor do we here.
+      { program: 'systemctl', args: ['stop', 'wpa_supplicant@wlan0.service'], mayFail: true },
+      { program: 'systemctl', args: ['--no-block', 'start', 'wpa_supplicant@wlan0.service'], mayFail: false },
       { program: 'systemctl', args: ['restart', 'systemd-networkd.service'], mayFail: true },
     ],
   }

@@ -223,9 +223,12 @@ describe('a Wi-Fi plan', () => {
 
   test('starts wpa_supplicant anew, which may run with the settings of before', () => {
     const { commands } = wifiPlan('wpa-supplicant', { ssid: 'net' })
-    expect(commands.map(({ program, args }) => [program, ...args].join(' '))).toContain(
-      'systemctl --no-block restart wpa_supplicant@wlan0.service',
-    )
+    expect(commands.map(({ program, args }) => [program, ...args].join(' ')).slice(-4)).toEqual([
+      'systemctl enable wpa_supplicant@wlan0.service',
+      'systemctl stop wpa_supplicant@wlan0.service',
+      'systemctl --no-block start wpa_supplicant@wlan0.service',
+      'systemctl restart systemd-networkd.service',
+    ])
   })
 
   test('leaves the password out of an open network', () => {
