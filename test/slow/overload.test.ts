@@ -6,8 +6,11 @@ import { expect, test } from 'vitest'
 import { overload } from '../agent/overload-run.ts'
 
 const SECONDS = 60
-/** Of the answers to tasks so many may be heard after the deadline: a run, or a disk, may always take longer than any before. */
-const LATE_PART = 0.02
+/**
+ * Of the answers to tasks so many may be heard after the deadline: a run, or a disk, may always take longer than any before. Measured:
+ * 0 to 0.023, by what else the machine does; none in virtual time.
+ */
+const LATE_PART = 0.05
 /** Measured: 2.7 and 5.2. Tasks have half of the board, and a camera that sends every four run times has no fresher frame. */
 const LIVE_RUNS = { p50: 4, p95: 8 }
 
