@@ -21,6 +21,8 @@ export interface Consoles {
   between(): Promise<void>
   /** No old database comes back any more. */
   settle(): void
+  /** In the last turn nobody died, and nobody waited for anything. */
+  readonly isCalm: boolean
   readonly crashes: number
   readonly restored: number
   /** Of the life with the most of them. */
@@ -34,7 +36,7 @@ export function createConsoles(
   random: () => number,
 ): Consoles {
   const ahead = [...deaths]
-  let [crashes, restored, isSettled] = [0, 0, false]
+  let [crashes, restored, isSettled, isCalm] = [0, 0, false, false]
   const backups: { file: string; moves: number }[] = []
   const born = (holder: string): Living => {
     const life = createLife(ahead.shift())
@@ -88,6 +90,7 @@ export function createConsoles(
         }
       }
       await Promise.all(living.map(survive))
+      isCalm = dead.size === 0 && living.every(({ engine }) => engine.standing().trouble === undefined)
       await bury(dead)
     },
     async between() {
@@ -96,6 +99,9 @@ export function createConsoles(
     },
     settle() {
       isSettled = true
+    },
+    get isCalm() {
+      return isCalm
     },
     get crashes() {
       return crashes

@@ -105,9 +105,10 @@ export async function playOn(lab: Lab, token: Token, history: History): Promise<
   for (let more = 0; more < MAX_TURNS && !(isQuiet && more >= least); more++) {
     lab.clock.advance(restores > 0 ? 3_000 : 8_000)
     world.network.deliver()
-    await consoles.all(more % 2 === 0 ? 'settleNow' : 'tend')
+    // As every hour: a table that was not final when it was looked for is found by the next comparison.
+    await consoles.all(more % 20 === 19 ? 'tidy' : more % 2 === 0 ? 'settleNow' : 'tend')
     await events.heal()
-    isQuiet = await isDone(world)
+    isQuiet = consoles.isCalm && (await isDone(world))
   }
   const { restored, crashes } = consoles
   const { attributed } = events
