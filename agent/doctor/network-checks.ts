@@ -73,7 +73,7 @@ export function checkClock(skewMs: number | undefined): Check {
     return ok(name, `within ${spanOf(Math.max(1_000, Math.abs(skewMs)))} of the console's`)
   return fail(
     name,
-    `${spanOf(skewMs)} ${side} the console's: deadlines are missed`,
+    `${spanOf(skewMs)} ${side} the console's: the times in its answers and receipts are wrong`,
     'let this board reach a time server: timedatectl set-ntp true; timedatectl status',
   )
 }
