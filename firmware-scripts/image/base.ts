@@ -32,9 +32,14 @@ export interface Base {
 /** Outside the repository: a fresh clone, as a CI makes it, finds what another one left. */
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'bramble')
 
+/** Where what is made of these ingredients is kept: other ones are kept elsewhere. */
+export function placeFor(name: string, ingredients: readonly unknown[]): string {
+  const key = createHash('sha256').update(JSON.stringify(ingredients)).digest('hex')
+  return join(CACHE, `${name}-${key.slice(0, 12)}`)
+}
+
 export function debianBase(month: string, tell: (line: string) => void): Base {
-  const key = createHash('sha256').update(JSON.stringify([RELEASE, PACKAGES, UNPACKED, LEFT_OUT, FETCH, month]))
-  const folder = join(CACHE, `debian-arm64-${key.digest('hex').slice(0, 12)}`)
+  const folder = placeFor('debian-arm64', [RELEASE, PACKAGES, UNPACKED, LEFT_OUT, FETCH, month])
   const base = { tar: join(folder, 'root.tar'), packages: folder }
   if (existsSync(folder)) return base
   ensureArm64(tell)
