@@ -12,7 +12,8 @@ export default defineConfig({
     maxWorkers: slow ? 1 : 2,
     // Models that tests open in their own process report to nobody either (models/runtime/spawn.ts).
     env: { ORT_DISABLE_TELEMETRY: '1' },
-    testTimeout: slow ? 300_000 : 30_000,
-    hookTimeout: 30_000,
+    // For what hangs: several suites start real processes, which take three times as long on a busy machine.
+    testTimeout: slow ? 300_000 : 90_000,
+    hookTimeout: 60_000,
   },
 })
