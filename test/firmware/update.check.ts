@@ -156,7 +156,14 @@ test('a good version is taken, watched, and kept', async () => {
   expect(trial.software).toMatchObject({ version: '0.3.0', release: wish.release })
   await answers()
   const kept = await software(({ state }) => state === 'confirmed')
-  expect(kept.software).toEqual({ version: '0.3.0', release: wish.release, arch: 'amd64', state: 'confirmed' })
+  const { release } = wish
+  expect(kept.software).toEqual({
+    version: '0.3.0',
+    release,
+    arch: 'amd64',
+    state: 'confirmed',
+    outboxReads: expect.any(Number),
+  })
   expect(kept.notices ?? []).toEqual([])
   expect(await runs()).toBe('0.3.0')
   await answers()
