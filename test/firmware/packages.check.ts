@@ -55,7 +55,7 @@ describe.each(ARCHITECTURES)('the package for %s', (architecture) => {
     const list = execFileSync('dpkg-deb', ['--contents', file], { encoding: 'utf8' })
     expect(list.split('\n').filter((line) => line !== '' && !line.includes(' root/root '))).toEqual([])
     const conffiles = execFileSync('dpkg-deb', ['--info', file, 'conffiles'], { encoding: 'utf8' })
-    expect(conffiles).toBe('/etc/bramble-agent/agent.env\n/etc/systemd/journald.conf.d/50-bramble.conf\n')
+    expect(conffiles).toBe('/etc/bramble-agent/agent.env\n')
   })
 
   test('brings every default model', () => {
