@@ -1,6 +1,6 @@
 // The command `poison`: the inputs that this board refuses because the inference process died over them, and their pardon.
 import { z } from 'zod'
-import { CommandError, type Handler } from './commands.ts'
+import { argumentsOf, type Handler } from './commands.ts'
 
 const Args = z.strictObject({
   /** The sha256 of one input, or `all`: it may be run again. */
@@ -37,9 +37,7 @@ export interface PoisonReply {
 export const poisonHandler =
   (suspects: Suspects): Handler =>
   async (args) => {
-    const parsed = Args.safeParse(args)
-    if (!parsed.success) throw new CommandError('bad-arguments', z.prettifyError(parsed.error))
-    const { forget } = parsed.data
+    const { forget } = argumentsOf(Args, args)
     const forgotten = forget === undefined ? 0 : suspects.pardon(forget === 'all' ? undefined : forget)
     const rows = suspects.list().toReversed()
     const inputs = rows
