@@ -5,10 +5,10 @@ import { formatTopic, ownTopics } from '../broker/protocol/topics.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
 import type { Clock } from './clock.ts'
 import { type Answers, createAnswers, type Energy } from './frames/answers.ts'
-import { PER_PROCESS } from './frames/gate.ts'
+import { createHand } from './frames/hand.ts'
 import { createIntake, type Intake } from './frames/intake.ts'
 import { createPace } from './frames/pace.ts'
-import { createQueue, type QueueLimits } from './frames/queue.ts'
+import { createQueue, type QueueLimits, type Waiting } from './frames/queue.ts'
 import type { Serving } from './frames/serving.ts'
 import { createSuspects, type Suspects } from './frames/suspects.ts'
 import { createTally, type Tally } from './frames/tally.ts'
@@ -36,8 +36,8 @@ export interface CoreOptions {
   readonly limits: QueueLimits & { readonly payloadBytes: number }
   readonly buffer: Buffer
   readonly host: Pick<InferenceHost, 'run'>
-  /** How many runs the host should have at once. */
-  readonly window?: () => number
+  /** Inference processes that take runs now. */
+  readonly processes?: () => number
   /** Milliseconds of pause between runs; Infinity: no work until the board has cooled down. */
   readonly slow?: () => number
   readonly energy?: (cpuMs: number) => Energy | undefined
@@ -57,9 +57,6 @@ export interface CoreOptions {
   readonly newId: () => string
   readonly log: Logger
 }
-
-/** One run under way, one decoded, one decoding. */
-const ONE_PROCESS = 3
 
 export function createCore(options: CoreOptions): Core {
   const { device, root, receipts, limits, buffer, clock, newId, log } = options
@@ -94,13 +91,14 @@ export function createCore(options: CoreOptions): Core {
     origin,
     energy: options.energy,
   })
-  const { window = () => ONE_PROCESS, slow = () => 0, skewMs = () => 0, seen, host } = options
-  const pace = createPace(clock.elapsed, () => Math.max(1, Math.round(window() / PER_PROCESS)))
+  const { processes = () => 1, slow = () => 0, skewMs = () => 0, seen, host } = options
+  const hand = createHand<Waiting>(processes)
+  const pace = createPace(clock.elapsed, hand.nextDepth)
   const suspects = createSuspects({ table: buffer.poison, now, log, told: options.poisonous })
   // A deadline is met by an answer that is there by then: run, written to disk, told.
   const lead = (model: string): number => pace.lead(model) + commits.delayMs() + outbox.wayMs()
   const queue = createQueue<Job>(limits, { cost: pace.cost, lead })
-  const work: Work = createWork({ queue, pace, host, answers, tally, suspects, clock, window, slow, seen })
+  const work: Work = createWork({ queue, pace, hand, host, answers, tally, suspects, clock, slow, seen })
   const intake = createIntake({
     root,
     payloadBytes: limits.payloadBytes,

@@ -146,7 +146,7 @@ async function connect(opened: Opened): Promise<Agent> {
     // Without a console it is for pipelines and boards to have the same time.
     skewMs: () => (supply.packages ? skewMs() : 0),
     newId: randomUUID,
-    window: () => host.window,
+    processes: host.size,
     slow: senses.slow,
     energy: senses.energy.of,
   })

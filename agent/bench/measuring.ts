@@ -3,7 +3,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { type ModelPackage, nameOf } from '../../models/catalog.ts'
 import { goldenFrames } from '../../models/proof.ts'
-import type { InferenceHost } from '../../models/runtime/host.ts'
+import { type InferenceHost, RUNS_PER_PROCESS } from '../../models/runtime/host.ts'
 import type { Cores } from '../choice.ts'
 
 export interface Measured extends Cores {
@@ -62,7 +62,7 @@ export async function measure(
   const lane = async (): Promise<void> => {
     for (; elapsed() - from < seconds * 1000 && fault === undefined; runs += 1) await runOne()
   }
-  await Promise.all(Array.from({ length: host.window }, lane))
+  await Promise.all(Array.from({ length: RUNS_PER_PROCESS * Math.max(1, host.size()) }, lane))
   if (fault !== undefined) return fault
   return {
     ...cores,

@@ -4,7 +4,7 @@
 //
 // What cannot be done before its deadline any more waits until nothing else does: a run that ends too late helps nobody, and
 // might have been somebody's run in time. If the turn is a frame's, it goes to the freshest frame of a stream that has had
-// at most two runs more: live pictures are answered while they are live, and every stream has its turn.
+// at most eight runs more: live pictures are answered while they are live, and every stream has its turn.
 //
 // With n the most sources that wait at one time and those of the known ones that come back meanwhile, C the longest run and
 // B = leash + 2 C: whatever is due first of its source, and can still be met, goes before the host has worked
@@ -28,7 +28,7 @@ export interface Choice<W extends Waiting> {
 
 type PutForward<W extends Waiting> = (line: Line<W>, model: string) => Place<W> | undefined
 
-const FRESHER_RUNS = 2
+const FRESHER_RUNS = 8
 
 export function chooseNext<W extends Waiting>(
   { waiting }: Pick<Turns<Source<W>>, 'waiting'>,

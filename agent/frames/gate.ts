@@ -1,20 +1,23 @@
 // When the next run may be handed to the inference host: as many at once as keep it busy, fewer while the board is to cool.
 //
-// Live frames must not grow old in the host, where no newer one can take their place. Behind two others a frame is decoded
-// while the one before it runs, and waits for three runs; alone it waits for its own, but nothing is done at the same time.
-// Which is better depends on the board, the model and what else the cores do, so both are measured: frames go in as deep as
-// tasks where they are still answered within two run times, else just before the process is free.
+// Live frames must not grow old in the host, where no newer one can take their place. Behind two others a frame waits for three
+// runs. Handed in so late that it is decoded just when its process comes to it, it waits for its own, and nothing stands idle; how
+// late that is has to be foreseen. For a small model, whose decoding takes as long as its run, what is foreseen is too coarse, and
+// three runs are short: there frames go in as deep as tasks. Which it is depends on the board, the model and what else the cores do,
+// so both are measured: frames go in deep where they are still answered within two run times.
+import { RUNS_PER_PROCESS } from '../../models/runtime/host.ts'
 import type { RunTimes } from '../../models/runtime/messages.ts'
 import type { Clock } from '../clock.ts'
+import type { Hand, Process } from './hand.ts'
 import type { Waiting } from './line.ts'
 import type { Pace } from './pace.ts'
 
 type Run = Pick<Waiting, 'kind' | 'model'>
 
 export interface Gate {
-  began(run: Run): void
+  /** The how manyth the run is for its process. */
+  began(run: Run): number
   ended(run: Run, ms?: RunTimes): void
-  running(): number
   /** Something may be handed in now. */
   isOpen(): boolean
   /** The board takes no work at all. */
@@ -28,12 +31,10 @@ export interface Gate {
 interface Options {
   readonly clock: Pick<Clock, 'elapsed'>
   readonly pace: Pick<Pace, 'cost'>
-  /** Of the host: three for each process, the run, the one that is decoded, and one on its way. */
-  readonly window: () => number
+  readonly hand: Hand<Run>
   readonly slow: () => number
 }
 
-export const PER_PROCESS = 3
 /** From process to process. */
 const WAY_MS = 3
 /** A live answer is to come within so many run times; the rest is for the time that passed until it was its turn. */
@@ -43,8 +44,9 @@ const WEIGHT = 0.1
 const STALE_MS = 10_000
 
 interface Habit {
-  /** Decoding and running, one after the other. */
-  runMs?: number
+  /** Of a run that did not go in deep. */
+  decodeMs?: number
+  inferMs?: number
   /** From one end to the next while decoding is hidden. */
   spanMs?: number
   spanAt: number
@@ -53,70 +55,66 @@ interface Habit {
 const smooth = (before: number | undefined, sample: number): number =>
   before === undefined ? sample : before + WEIGHT * (sample - before)
 
-/** Whether it pays to hand frames of a model in deep. */
-function createHabits(window: () => number) {
+/** What is known of the runs of each model. */
+function createHabits(room: () => number) {
   const habits = new Map<string, Habit>()
+  const of = (model: string): Habit => habits.get(model) ?? { spanAt: 0 }
   return {
+    of,
+    /** Whether it pays to hand its frames in deep. */
     isDeep(model: string, now: number): boolean {
-      const { runMs, spanMs, spanAt } = habits.get(model) ?? { spanAt: 0 }
-      if (runMs === undefined) return false
-      return spanMs === undefined || now - spanAt > STALE_MS || window() * spanMs <= RUN_TIMES * runMs
+      const { decodeMs, inferMs, spanMs, spanAt } = of(model)
+      if (decodeMs === undefined || inferMs === undefined) return false
+      return spanMs === undefined || now - spanAt > STALE_MS || room() * spanMs <= RUN_TIMES * (decodeMs + inferMs)
     },
-    /** Expected length of a run whose decoding was hidden, or was not. */
-    lengthMs: (model: string, isDeep: boolean): number | undefined => habits.get(model)?.[isDeep ? 'spanMs' : 'runMs'],
     learn(model: string, wasDeep: boolean, ms: RunTimes, spanMs: number, now: number): void {
-      const habit = habits.get(model) ?? { spanAt: 0 }
+      const habit = of(model)
       habits.set(model, habit)
-      if (!wasDeep) habit.runMs = smooth(habit.runMs, ms.decode + ms.infer)
-      else Object.assign(habit, { spanMs: smooth(habit.spanMs, spanMs), spanAt: now })
+      if (wasDeep) Object.assign(habit, { spanMs: smooth(habit.spanMs, spanMs), spanAt: now })
+      else {
+        habit.decodeMs = smooth(habit.decodeMs, ms.decode)
+        habit.inferMs = smooth(habit.inferMs, ms.infer)
+      }
     },
   }
 }
 
-export function createGate({ clock, pace, window, slow }: Options): Gate {
+export function createGate({ clock, pace, hand, slow }: Options): Gate {
   const { elapsed } = clock
-  const habits = createHabits(window)
-  /** Since when and behind how many others, oldest first. */
-  const runs = new Map<Run, { readonly at: number; readonly behind: number }>()
+  const habits = createHabits(() => hand.room)
   let lastEndAt = Number.MIN_SAFE_INTEGER
   let frameAt = Number.POSITIVE_INFINITY
 
-  const processes = (): number => Math.max(1, Math.round(window() / PER_PROCESS))
-
-  /** When a process will be free to run what is handed in next: known well for one process, else at the earliest. */
-  function freeAt(): number {
-    const [oldest] = runs
-    if (!oldest) return 0
-    const [{ model }, { at, behind }] = oldest
-    const lengthMs = habits.lengthMs(model, behind >= 2 * processes()) ?? pace.cost(model)
-    return (processes() === 1 ? Math.max(at, lastEndAt) : at) + lengthMs
+  /** When a process will have done what it has in hand; never soon with more than one run. */
+  function freeAt({ runs, endedAt }: Process<Run>): number {
+    const [head, second] = runs
+    if (!head) return Number.NEGATIVE_INFINITY
+    if (second) return Number.POSITIVE_INFINITY
+    const { decodeMs = 0, inferMs = pace.cost(head.run.model) } = habits.of(head.run.model)
+    return Math.max(head.at, endedAt) + inferMs + (head.depth === 1 ? decodeMs : 0)
   }
 
   return {
-    began(run) {
-      runs.set(run, { at: elapsed(), behind: runs.size })
-    },
+    began: (run) => hand.began(run, elapsed()),
     ended(run, ms) {
       const now = elapsed()
-      const wasDeep = (runs.get(run)?.behind ?? 0) >= 2 * processes()
+      const wasDeep = hand.ended(run, now)?.depth === RUNS_PER_PROCESS
       if (ms) habits.learn(run.model, wasDeep, ms, now - lastEndAt, now)
-      runs.delete(run)
       lastEndAt = now
     },
-    running: () => runs.size,
     isOpen() {
       const ms = slow()
-      if (ms === 0) return runs.size < window()
+      if (ms === 0) return hand.size < hand.room
       // One at a time: a pause between runs is only one while nothing runs.
-      return runs.size === 0 && elapsed() >= lastEndAt + ms
+      return hand.size === 0 && elapsed() >= lastEndAt + ms
     },
     isShut: () => slow() === Number.POSITIVE_INFINITY,
     fits({ kind, model }) {
       const now = elapsed()
       frameAt = Number.POSITIVE_INFINITY
-      if (kind === 'task' || runs.size < processes() || habits.isDeep(model, now)) return true
-      if (runs.size >= 2 * processes()) return false
-      const at = freeAt() - WAY_MS
+      if (kind === 'task' || hand.nextDepth() === 1 || habits.isDeep(model, now)) return true
+      const { decodeMs = 0 } = habits.of(model)
+      const at = Math.min(...hand.processes().map(freeAt)) - decodeMs - WAY_MS
       if (at > now) frameAt = at
       return at <= now
     },

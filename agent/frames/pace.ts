@@ -5,8 +5,8 @@ import type { Estimates } from './queue.ts'
 
 export interface Ended {
   readonly startedAt: number
-  /** What `began` answered. */
-  readonly deep: number
+  /** The how manyth it was for its process; absent where how long it was there says nothing: it was held back until it fitted. */
+  readonly depth: number | undefined
   readonly now: number
   /** Absent for a run that never came back, or never began. */
   readonly ms: RunTimes | undefined
@@ -15,8 +15,6 @@ export interface Ended {
 }
 
 export interface Pace extends Estimates {
-  /** A run is handed in: the how manyth one it is for its process. */
-  began(): number
   /** Notes a run and returns what it cost, in milliseconds of an inference process. */
   ended(model: string, run: Ended): number
   /** Time until the host has worked off so many milliseconds: with several processes less, with busy cores more. */
@@ -39,41 +37,36 @@ interface Measured {
   at: number
 }
 
-export function createPace(elapsed: () => number, processes: () => number = () => 1): Pace {
+/** `nextDepth`: the how manyth the next run would be for its process. */
+export function createPace(elapsed: () => number, nextDepth: () => number): Pace {
   const models = new Map<string, Measured>()
   let lastEndAt = 0
-  let running = 0
   // Of lately: work done, and how long that took.
   let workMs = FIRST_MS
   let spanMs = FIRST_MS
 
-  function measure(model: string, costMs: number, leadMs: number, at: number): void {
+  function measure(model: string, costMs: number, leadMs: number | undefined, at: number): void {
     const known = models.get(model)
-    if (!known) return void models.set(model, { costMs, leadMs, spreadMs: leadMs / 2, at })
+    if (!known) {
+      const firstMs = leadMs ?? costMs
+      return void models.set(model, { costMs, leadMs: firstMs, spreadMs: firstMs / 2, at })
+    }
     known.costMs += WEIGHT * (costMs - known.costMs)
+    if (leadMs === undefined) return
     known.spreadMs += WEIGHT * (Math.abs(leadMs - known.leadMs) - known.spreadMs)
     known.leadMs += WEIGHT * (leadMs - known.leadMs)
     known.at = at
   }
 
-  /** Of the next one. */
-  const deep = (): number => Math.ceil((running + 1) / processes())
-
   return {
-    began() {
-      const its = deep()
-      running += 1
-      return its
-    },
-    ended(model, { startedAt, deep: its, now, ms, killed }) {
-      running -= 1
+    ended(model, { startedAt, depth, now, ms, killed }) {
       // Runs overlap, so how long the host worked on this one is the time since the last one ended, or its own.
       const span = Math.max(0, now - Math.max(startedAt, lastEndAt))
       lastEndAt = now
       // What says nothing about the next run is not learnt from.
       if (!ms) return killed ? span : 0
       const costMs = ms.decode + ms.infer
-      measure(model, costMs, (now - startedAt) / its, now)
+      measure(model, costMs, depth && (now - startedAt) / depth, now)
       workMs += WEIGHT * (costMs - workMs)
       spanMs += WEIGHT * (span - spanMs)
       return costMs
@@ -83,7 +76,7 @@ export function createPace(elapsed: () => number, processes: () => number = () =
       const known = models.get(model)
       if (!known) return 0
       // As patient as a TCP sender (RFC 6298): nearly all runs end within the mean and four times the mean deviation.
-      return deep() * (known.leadMs + 4 * known.spreadMs) * 0.5 ** ((elapsed() - known.at) / HALVED_AFTER_MS)
+      return nextDepth() * (known.leadMs + 4 * known.spreadMs) * 0.5 ** ((elapsed() - known.at) / HALVED_AFTER_MS)
     },
     wallMs: (hostMs) => (workMs > 0 ? (hostMs * spanMs) / workMs : hostMs),
   }

@@ -23,7 +23,7 @@ export interface Runs {
 interface Begun {
   readonly startedAt: number
   readonly expectedMs: number
-  readonly deep: number
+  readonly depth: number | undefined
 }
 
 interface Options {
@@ -38,17 +38,18 @@ export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate
   let ended = 0
   return {
     begin(job) {
-      gate.began(job)
-      return { startedAt: clock.elapsed(), expectedMs: pace.cost(job.model), deep: pace.began() }
+      const depth = gate.began(job)
+      const begun = { startedAt: clock.elapsed(), expectedMs: pace.cost(job.model) }
+      return { ...begun, depth: job.kind === 'frame' && depth === 2 ? undefined : depth }
     },
-    end(job, { startedAt, expectedMs, deep }, outcome) {
+    end(job, { startedAt, expectedMs, depth }, outcome) {
       const { ms } = outcome
       // One that expired on its way into a process says nothing of whether the process works.
       if (outcome.ok || outcome.error.code !== 'expired') ended += 1
       gate.ended(job, ms)
       const now = clock.elapsed()
       const killed = !outcome.ok && outcome.killed === true
-      queue.charge(job.source, pace.ended(job.model, { startedAt, deep, now, ms, killed }) - expectedMs)
+      queue.charge(job.source, pace.ended(job.model, { startedAt, depth, now, ms, killed }) - expectedMs)
       return Math.max(0, (ms ? now - ms.decode - ms.infer : startedAt) - job.arrivedAt)
     },
     judge(job, outcome, alone) {

@@ -2,6 +2,7 @@
 // tell over which of the frames in it (one is running while the next is being decoded), so whoever is suspected is run alone,
 // and then there is no doubt.
 import type { Gate } from './gate.ts'
+import type { Hand } from './hand.ts'
 import type { Queue, Waiting } from './queue.ts'
 
 export interface Stock<W extends Waiting> extends Pick<Queue<W>, 'expire' | 'dropFrames' | 'clear' | 'size'> {
@@ -17,7 +18,8 @@ export interface Stock<W extends Waiting> extends Pick<Queue<W>, 'expire' | 'dro
 
 export function createStock<W extends Waiting>(
   queue: Queue<W>,
-  gate: Pick<Gate, 'isOpen' | 'fits' | 'running'>,
+  gate: Pick<Gate, 'isOpen' | 'fits'>,
+  hand: Pick<Hand<W>, 'size'>,
 ): Stock<W> {
   let aside: readonly W[] = []
   let alone: W | undefined
@@ -32,7 +34,7 @@ export function createStock<W extends Waiting>(
     next(now) {
       if (alone || !gate.isOpen()) return undefined
       if (aside.length === 0) return queue.take(now, gate.fits)
-      if (gate.running() > 0) return undefined
+      if (hand.size > 0) return undefined
       ;[alone, ...aside] = aside
       return alone
     },

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { Address, Answers } from './answers.ts'
 import { createEndings } from './endings.ts'
 import { createGate } from './gate.ts'
+import type { Hand } from './hand.ts'
 import { createHeld } from './held.ts'
 import type { Pace } from './pace.ts'
 import type { Queue, Waiting } from './queue.ts'
@@ -54,8 +55,8 @@ export interface WorkOptions {
   readonly tally: Pick<Tally, 'dropped'>
   readonly suspects: Suspects
   readonly clock: Clock
-  /** How many runs the host should have at once. */
-  readonly window: () => number
+  /** What the host has been given. */
+  readonly hand: Hand<Waiting>
   /** Milliseconds of pause between runs; Infinity: no work until the board has cooled down. */
   readonly slow: () => number
   /** A frame of a stream was run and answered. */
@@ -68,11 +69,11 @@ const LOOK_MS = 250
 const keyOf = (model: string, task: string): string => `${model}/${task}`
 
 export function createWork(options: WorkOptions): Work {
-  const { queue, pace, clock, suspects } = options
+  const { queue, pace, hand, clock, suspects } = options
   const tasks = new Set<string>()
   const held = createHeld<ModelPackage>()
   const gate = createGate(options)
-  const stock = createStock(queue, gate)
+  const stock = createStock(queue, gate, hand)
   const runs = createRuns(options, gate)
   const look = createLook(clock, pump)
   const waiting: (() => void)[] = []
@@ -85,8 +86,7 @@ export function createWork(options: WorkOptions): Work {
       if (to.task !== undefined) tasks.delete(keyOf(to.model, to.task))
     },
     aheadMs: ({ source, model }) =>
-      pace.wallMs(queue.aheadMs(source) + gate.running() * pace.cost(model)) +
-      options.slow() * Math.max(1, stock.size()),
+      pace.wallMs(queue.aheadMs(source) + hand.size * pace.cost(model)) + options.slow() * Math.max(1, stock.size()),
     waiting: stock.size,
   })
 
@@ -109,7 +109,7 @@ export function createWork(options: WorkOptions): Work {
 
   function pump(): void {
     feed()
-    if (stock.size() > 0 || gate.running() > 0) return
+    if (stock.size() > 0 || hand.size > 0) return
     for (const resolve of waiting.splice(0)) resolve()
   }
 
@@ -149,11 +149,11 @@ export function createWork(options: WorkOptions): Work {
       pump()
     },
     has: (model, task) => tasks.has(keyOf(model, task)),
-    load: () => stock.size() + gate.running(),
-    running: gate.running,
+    load: () => stock.size() + hand.size,
+    running: () => hand.size,
     ended: runs.ended,
     idle: () =>
-      gate.running() === 0 && stock.size() === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
+      hand.size === 0 && stock.size() === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
     finished: held.none,
     giveUp() {
       runs.last()

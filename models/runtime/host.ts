@@ -19,6 +19,7 @@ import type { InputFrame } from './tasks/prepared.ts'
 import { CLOSED, createWorker, type ProcessStats } from './worker.ts'
 
 export type { RunOutcome } from './messages.ts'
+export { RUNS_PER_PROCESS } from './queue.ts'
 
 export class HostError extends Error {
   readonly code: 'load-failed' | 'unsupported-cpu' | 'no-start' | 'closed'
@@ -72,9 +73,7 @@ export interface InferenceHost {
   /** Resolves when a process takes orders: now, or after whatever kept it from starting is gone. */
   ready(): Promise<void>
   provider(): ProviderReport
-  /** Runs that should be handed in at once to keep every process busy; more would only wait where nobody reorders them. */
-  readonly window: number
-  /** Processes that take frames now. */
+  /** Processes that take frames now: `RUNS_PER_PROCESS` for each, handed in at once, keep them busy. */
   size(): number
   stats(): HostStats
   /** What still waits is answered `busy`; each process is given 2 s. */
@@ -105,8 +104,6 @@ export interface HostOptions {
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
-/** One running, one decoded, one decoding. */
-const WINDOW = 3
 /** Of a model that was never loaded: its weights, the copy laid out for the kernels, room for activations. */
 const guessMiB = ({ bytes }: ModelPackage): number => (3 * bytes) / 2 ** 20
 
@@ -215,9 +212,6 @@ export function createHost(options: HostOptions): InferenceHost {
     runtime: async () => ({ ...(await start.runtime()), provider: reportOn(providers, held).used }),
     ready: start.ready,
     provider: () => reportOn(providers, held),
-    get window() {
-      return WINDOW * Math.max(1, crew.size())
-    },
     size: crew.size,
     stats() {
       const { processes: running, ...counters } = crew.stats()

@@ -42,7 +42,7 @@ interface QueueDeps {
 }
 
 /** One running, one being decoded, one on its way: what waits longer waits here, where a crash cannot touch it. */
-const IN_FLIGHT = 3
+export const RUNS_PER_PROCESS = 3
 
 export function createQueue({ send, overLimit, drained, elapsed }: QueueDeps): Queue {
   const waiting = createWaiting<Job>(elapsed)
@@ -66,7 +66,7 @@ export function createQueue({ send, overLimit, drained, elapsed }: QueueDeps): Q
       }
       return
     }
-    while (isOpen && inFlight.length < IN_FLIGHT) {
+    while (isOpen && inFlight.length < RUNS_PER_PROCESS) {
       const job = waiting.next(mayGo)
       if (!job) return
       inFlight.push(job)

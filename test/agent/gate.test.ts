@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createGate } from '../../agent/frames/gate.ts'
+import { createHand } from '../../agent/frames/hand.ts'
+import type { Waiting } from '../../agent/frames/line.ts'
 
 const MS = { decode: 30, infer: 30 }
 const task = () => ({ kind: 'task' as const, model: 'm' })
@@ -11,7 +13,7 @@ function open(processes = 1) {
   const gate = createGate({
     clock: { elapsed: () => now },
     pace: { cost: () => 60 },
-    window: () => 3 * processes,
+    hand: createHand<Pick<Waiting, 'kind' | 'model'>>(() => processes),
     slow: () => slowMs,
   })
   return {
@@ -24,12 +26,12 @@ function open(processes = 1) {
     },
     /** Twenty tasks with the host kept full, one ending every `spanMs`. */
     work(spanMs: number) {
-      const runs = [task(), task(), task()]
+      const runs = Array.from({ length: 3 * processes }, task)
       for (const run of runs) gate.began(run)
       for (let n = 0; n < 20; n += 1) {
         now += spanMs
         const [ended] = runs.splice(0, 1)
-        if (ended) gate.ended(ended, { decode: 0, infer: MS.infer })
+        if (ended) gate.ended(ended, MS)
         const next = task()
         gate.began(next)
         runs.push(next)
@@ -56,15 +58,35 @@ describe('the gate to the inference host', () => {
     expect(gate.isOpen()).toBe(false)
   })
 
-  test('takes a frame for each idle process, and more only just before one is free', () => {
-    const { gate, later } = open(2)
+  test('takes a frame for each idle process, and more so that they are decoded just when one is free', () => {
+    const { gate, later, alone, work } = open(2)
+    alone()
+    work(45)
     for (let n = 0; n < 2; n += 1) {
       expect(gate.fits(frame())).toBe(true)
       gate.began(frame())
     }
     expect(gate.fits(frame())).toBe(false)
-    expect(gate.waitMs()).toBe(57)
-    later(57)
+    // Of 60 ms the first 30 are for decoding; 3 more for the way.
+    expect(gate.waitMs()).toBe(27)
+    later(26)
+    expect(gate.fits(frame())).toBe(false)
+    later(1)
+    expect(gate.fits(frame())).toBe(true)
+  })
+
+  test('takes no frame behind a run that waits itself, and foresees the end of one that was decoded while it waited', () => {
+    const { gate, later, alone, work } = open()
+    alone()
+    work(45)
+    const [first, second] = [task(), task()]
+    gate.began(first)
+    gate.began(second)
+    expect(gate.fits(frame())).toBe(false)
+    expect(gate.waitMs()).toBe(Number.POSITIVE_INFINITY)
+    later(60)
+    gate.ended(first, MS)
+    // The second one has only its 30 ms of running before it: the moment has come.
     expect(gate.fits(frame())).toBe(true)
   })
 

@@ -2,6 +2,7 @@
 // each of which decodes one frame while it runs the one before. Offered four times what it can do, as in overload-run.ts.
 import { pino } from 'pino'
 import type { Clock } from '../../agent/clock.ts'
+import { createHand } from '../../agent/frames/hand.ts'
 import { createPace } from '../../agent/frames/pace.ts'
 import { createQueue } from '../../agent/frames/queue.ts'
 import { createSuspects } from '../../agent/frames/suspects.ts'
@@ -57,7 +58,8 @@ export async function live(options: { processes: number; jitter: number; seconds
   const streamMs: number[] = []
   let late = 0
   let met = 0
-  const pace = createPace(clock.elapsed, () => processes)
+  const hand = createHand<Job>(() => processes)
+  const pace = createPace(clock.elapsed, hand.nextDepth)
   const log = pino({ level: 'silent' })
   const jobs = new Map<string, Job>()
   const work = createWork({
@@ -78,7 +80,7 @@ export async function live(options: { processes: number; jitter: number; seconds
     tally: createTally(),
     suspects: createSuspects({ table: { all: () => [], put: () => true, forget: () => true }, now: clock.now, log }),
     clock,
-    window: () => 3 * processes,
+    hand,
     slow: () => 0,
   })
   work.start()

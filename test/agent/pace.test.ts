@@ -3,20 +3,27 @@ import { createPace } from '../../agent/frames/pace.ts'
 
 function start() {
   let now = 0
-  const pace = createPace(() => now)
+  let depth = 1
+  const pace = createPace(
+    () => now,
+    () => depth,
+  )
   return {
     pace,
+    /** The next run will be behind so many others. */
+    behind: (others: number) => {
+      depth = others + 1
+    },
     later: (ms: number) => {
       now += ms
     },
     /** A run that took `ms` from handing it in, of which the model took `infer`. */
     ran(ms: number, infer: number, more: { model?: string; killed?: boolean } = {}): number {
       const { model = 'm', killed = false } = more
-      const deep = pace.began()
       now += ms
       return pace.ended(model, {
         startedAt: now - ms,
-        deep,
+        depth,
         now,
         ms: killed ? undefined : { decode: 0, infer },
         killed,
@@ -55,16 +62,15 @@ test('how long before a deadline a task must be begun is learned with its spread
 })
 
 test('what is handed in behind others takes as much longer, however the runs before it were handed in', () => {
-  const { pace, ran } = start()
-  for (let n = 0; n < 100; n += 1) ran(20, 20)
+  const { pace, ran, behind } = start()
+  for (let n = 0; n < 100; n += 1) {
+    behind(n % 3)
+    ran(20 * (1 + (n % 3)), 20)
+  }
+  behind(0)
   expect(pace.lead('m')).toBeCloseTo(20)
-  expect([pace.began(), pace.began()]).toEqual([1, 2])
+  behind(2)
   expect(pace.lead('m')).toBeCloseTo(60)
-  const twice = createPace(
-    () => 0,
-    () => 2,
-  )
-  expect([1, 2, 3, 4, 5].map(twice.began)).toEqual([1, 1, 2, 2, 3])
 })
 
 test('work ahead takes as long as such work took lately: less with several processes, more where runs wait for the cores', () => {

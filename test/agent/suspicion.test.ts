@@ -2,6 +2,7 @@
 import { pino } from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../agent/clock.ts'
+import { createHand } from '../../agent/frames/hand.ts'
 import { createPace } from '../../agent/frames/pace.ts'
 import { createQueue } from '../../agent/frames/queue.ts'
 import { createSuspects } from '../../agent/frames/suspects.ts'
@@ -24,7 +25,8 @@ async function startWork(processes: number) {
   onTestFinished(() => rig.remove())
   const suspects = createSuspects({ table: rig.open().poison, now: clock.now, log })
   const ended: Record<string, string> = {}
-  const pace = createPace(clock.elapsed)
+  const hand = createHand<Job>(host.size)
+  const pace = createPace(clock.elapsed, hand.nextDepth)
   const work = createWork({
     queue: createQueue<Job>({ framesPerModel: 64, bytesPerModel: 1e6 }, pace),
     pace,
@@ -36,7 +38,7 @@ async function startWork(processes: number) {
     tally: createTally(),
     suspects,
     clock,
-    window: () => host.window,
+    hand,
     slow: () => 0,
   })
   work.start()

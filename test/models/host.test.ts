@@ -20,7 +20,7 @@ function host(options: Partial<HostOptions> = {}): InferenceHost {
 const programs = (name: string): string => fileURLToPath(new URL(`programs/${name}`, import.meta.url))
 
 const both = (inference: InferenceHost): Promise<boolean> =>
-  vi.waitUntil(() => inference.window === 6, { timeout: 20_000, interval: 5 })
+  vi.waitUntil(() => inference.size() === 2, { timeout: 20_000, interval: 5 })
 
 const pidsOf = (inference: InferenceHost): number[] => inference.stats().processes.map(({ pid }) => pid)
 
@@ -261,7 +261,7 @@ describe('several processes', () => {
     await both(inference)
     // The first restart is immediate, the second one waits.
     process.kill(pidsOf(inference)[0]!, 'SIGKILL')
-    await vi.waitUntil(() => inference.window === 3, { interval: 1 })
+    await vi.waitUntil(() => inference.size() === 1, { interval: 1 })
     await both(inference)
     const [first] = pidsOf(inference)
     const frame = await goldenFrame(fashion)
@@ -272,7 +272,7 @@ describe('several processes', () => {
     for (const outcome of await Promise.all(behind)) expect(outcome).toMatchObject({ ok: true })
     expect(await inference.run(fashion, frame)).toMatchObject({ ok: true })
     expect(inference.stats()).toMatchObject({ crashes: 2, ready: true })
-    expect(inference.window).toBe(3)
+    expect(inference.size()).toBe(1)
     back.resolve()
     await both(inference)
   })
@@ -281,7 +281,7 @@ describe('several processes', () => {
     const [silero, fashion] = await Promise.all([shipped('silero-vad'), shipped('fashion')])
     const inference = host({ processes: 2 })
     await inference.load(silero)
-    expect(inference.window).toBe(3)
+    expect(inference.size()).toBe(1)
     await both(inference)
     await inference.load(fashion)
     const slow = inference.run(silero, longClip)

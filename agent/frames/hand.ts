@@ -1,0 +1,70 @@
+// The runs that the inference host has in hand, by process: which of them waits for which. The host gives a run to the process
+// that has fewest, the first of equals (models/runtime/crew.ts); here it is noted in the same way, to know what to expect.
+import { RUNS_PER_PROCESS } from '../../models/runtime/host.ts'
+
+export interface InHand<R> {
+  readonly run: R
+  /** When it was handed in. All times are milliseconds of a clock that does not jump. */
+  readonly at: number
+  /** The how manyth it was in its process: 1 found it idle. */
+  readonly depth: number
+}
+
+export interface Process<R> {
+  /** In the order in which they are run. */
+  readonly runs: readonly InHand<R>[]
+  /** When its last run ended. */
+  readonly endedAt: number
+}
+
+export interface Hand<R> {
+  /** A run is handed in: the how manyth one it is for its process. */
+  began(run: R, now: number): number
+  /** Returns what was noted when it began. */
+  ended(run: R, now: number): InHand<R> | undefined
+  /** What `began` would answer for the next one. */
+  nextDepth(): number
+  readonly size: number
+  /** As many at once keep every process busy. */
+  readonly room: number
+  /** Those that take runs now, and those that still have some. */
+  processes(): readonly Process<R>[]
+}
+
+interface Lane<R> {
+  readonly runs: InHand<R>[]
+  endedAt: number
+}
+
+/** `processes`: that take runs now. */
+export function createHand<R>(processes: () => number): Hand<R> {
+  const lanes: Lane<R>[] = []
+  const working = (): number => Math.max(1, processes())
+
+  function next(): Lane<R> {
+    while (lanes.length < working()) lanes.push({ runs: [], endedAt: Number.MIN_SAFE_INTEGER })
+    return lanes.slice(0, working()).reduce((best, lane) => (lane.runs.length < best.runs.length ? lane : best))
+  }
+
+  return {
+    began(run, now) {
+      const { runs } = next()
+      return runs.push({ run, at: now, depth: runs.length + 1 })
+    },
+    ended(run, now) {
+      const lane = lanes.find(({ runs }) => runs.some((one) => one.run === run))
+      if (!lane) return undefined
+      const at = lane.runs.findIndex((one) => one.run === run)
+      lane.endedAt = now
+      return lane.runs.splice(at, 1)[0]
+    },
+    nextDepth: () => next().runs.length + 1,
+    get size() {
+      return lanes.reduce((sum, { runs }) => sum + runs.length, 0)
+    },
+    get room() {
+      return RUNS_PER_PROCESS * working()
+    },
+    processes: () => lanes.filter(({ runs }, place) => place < working() || runs.length > 0),
+  }
+}
