@@ -8,7 +8,7 @@
 import { RUNS_PER_PROCESS } from '../../models/runtime/host.ts'
 import type { RunTimes } from '../../models/runtime/messages.ts'
 import type { Clock } from '../clock.ts'
-import type { Hand, Process } from './hand.ts'
+import { busySince, type Done, type Hand, type Process } from './hand.ts'
 import type { Waiting } from './line.ts'
 import type { Pace } from './pace.ts'
 
@@ -47,6 +47,9 @@ interface Habit {
   /** Of a run that did not go in deep. */
   decodeMs?: number
   inferMs?: number
+  /** How long its process is at a run that found it idle, and at one that was decoded before. */
+  loneMs?: number
+  hiddenMs?: number
   /** From one end to the next while decoding is hidden. */
   spanMs?: number
   spanAt: number
@@ -67,10 +70,12 @@ function createHabits(room: () => number) {
       if (decodeMs === undefined || inferMs === undefined) return false
       return spanMs === undefined || now - spanAt > STALE_MS || room() * spanMs <= RUN_TIMES * (decodeMs + inferMs)
     },
-    learn(model: string, wasDeep: boolean, ms: RunTimes, spanMs: number, now: number): void {
+    learn(model: string, { depth, tookMs }: Done, ms: RunTimes, spanMs: number, now: number): void {
       const habit = of(model)
       habits.set(model, habit)
-      if (wasDeep) Object.assign(habit, { spanMs: smooth(habit.spanMs, spanMs), spanAt: now })
+      if (depth === 1) habit.loneMs = smooth(habit.loneMs, tookMs)
+      else habit.hiddenMs = smooth(habit.hiddenMs, tookMs)
+      if (depth === RUNS_PER_PROCESS) Object.assign(habit, { spanMs: smooth(habit.spanMs, spanMs), spanAt: now })
       else {
         habit.decodeMs = smooth(habit.decodeMs, ms.decode)
         habit.inferMs = smooth(habit.inferMs, ms.infer)
@@ -86,20 +91,20 @@ export function createGate({ clock, pace, hand, slow }: Options): Gate {
   let frameAt = Number.POSITIVE_INFINITY
 
   /** When a process will have done what it has in hand; never soon with more than one run. */
-  function freeAt({ runs, endedAt }: Process<Run>): number {
-    const [head, second] = runs
+  function freeAt(process: Process<Run>): number {
+    const [head, second] = process.runs
     if (!head) return Number.NEGATIVE_INFINITY
     if (second) return Number.POSITIVE_INFINITY
-    const { decodeMs = 0, inferMs = pace.cost(head.run.model) } = habits.of(head.run.model)
-    return Math.max(head.at, endedAt) + inferMs + (head.depth === 1 ? decodeMs : 0)
+    const { loneMs, hiddenMs } = habits.of(head.run.model)
+    return busySince(process) + ((head.depth === 1 ? loneMs : hiddenMs) ?? pace.cost(head.run.model))
   }
 
   return {
     began: (run) => hand.began(run, elapsed()),
     ended(run, ms) {
       const now = elapsed()
-      const wasDeep = hand.ended(run, now)?.depth === RUNS_PER_PROCESS
-      if (ms) habits.learn(run.model, wasDeep, ms, now - lastEndAt, now)
+      const done = hand.ended(run, now)
+      if (done && ms) habits.learn(run.model, done, ms, now - lastEndAt, now)
       lastEndAt = now
     },
     isOpen() {

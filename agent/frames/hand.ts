@@ -1,5 +1,6 @@
 // The runs that the inference host has in hand, by process: which of them waits for which. The host gives a run to the process
-// that has fewest, the first of equals (models/runtime/crew.ts); here it is noted in the same way, to know what to expect.
+// that has fewest, of equals to the one that came to its own earliest (models/runtime/crew.ts); here it is noted in the same way,
+// to know what to expect.
 import { RUNS_PER_PROCESS } from '../../models/runtime/host.ts'
 
 export interface InHand<R> {
@@ -8,6 +9,13 @@ export interface InHand<R> {
   readonly at: number
   /** The how manyth it was in its process: 1 found it idle. */
   readonly depth: number
+}
+
+export interface Done {
+  /** As `began` said. */
+  readonly depth: number
+  /** How long its process was at it. */
+  readonly tookMs: number
 }
 
 export interface Process<R> {
@@ -20,8 +28,7 @@ export interface Process<R> {
 export interface Hand<R> {
   /** A run is handed in: the how manyth one it is for its process. */
   began(run: R, now: number): number
-  /** Returns what was noted when it began. */
-  ended(run: R, now: number): InHand<R> | undefined
+  ended(run: R, now: number): Done | undefined
   /** What `began` would answer for the next one. */
   nextDepth(): number
   readonly size: number
@@ -36,6 +43,14 @@ interface Lane<R> {
   endedAt: number
 }
 
+/** When it came to the first run that it has in hand. */
+export const busySince = <R>({ runs, endedAt }: Process<R>): number => Math.max(runs[0]?.at ?? 0, endedAt)
+
+const isBefore = <R>(lane: Lane<R>, other: Lane<R>): boolean =>
+  lane.runs.length === other.runs.length
+    ? lane.runs.length > 0 && busySince(lane) < busySince(other)
+    : lane.runs.length < other.runs.length
+
 /** `processes`: that take runs now. */
 export function createHand<R>(processes: () => number): Hand<R> {
   const lanes: Lane<R>[] = []
@@ -43,7 +58,7 @@ export function createHand<R>(processes: () => number): Hand<R> {
 
   function next(): Lane<R> {
     while (lanes.length < working()) lanes.push({ runs: [], endedAt: Number.MIN_SAFE_INTEGER })
-    return lanes.slice(0, working()).reduce((best, lane) => (lane.runs.length < best.runs.length ? lane : best))
+    return lanes.slice(0, working()).reduce((best, lane) => (isBefore(lane, best) ? lane : best))
   }
 
   return {
@@ -54,9 +69,13 @@ export function createHand<R>(processes: () => number): Hand<R> {
     ended(run, now) {
       const lane = lanes.find(({ runs }) => runs.some((one) => one.run === run))
       if (!lane) return undefined
-      const at = lane.runs.findIndex((one) => one.run === run)
+      const tookMs = now - busySince(lane)
+      const [one] = lane.runs.splice(
+        lane.runs.findIndex((other) => other.run === run),
+        1,
+      )
       lane.endedAt = now
-      return lane.runs.splice(at, 1)[0]
+      return one && { depth: one.depth, tookMs }
     },
     nextDepth: () => next().runs.length + 1,
     get size() {

@@ -35,6 +35,13 @@ interface Options {
   readonly log: Logger
 }
 
+interface Load {
+  /** Handed in and not answered yet. */
+  runs: number
+  /** When it came to the first of them. */
+  since: number
+}
+
 /** When a process that could not join is tried again: what it lacked was memory, most likely. */
 const HIRE_AGAIN_MS = 10 * 60_000
 
@@ -95,11 +102,7 @@ export function createCrew({ processes, hire, quietly, onNoStart, sleep, log }: 
 
   const ready = (): Worker[] => [...working].filter((worker) => worker.isReady())
 
-  function pick(): Worker {
-    const from = ready().length > 0 ? ready() : [first]
-    // The first of equals: alone, a frame is quickest there (it has the most threads, and its caches are warm).
-    return from.reduce((best, worker) => (worker.busy() < best.busy() ? worker : best))
-  }
+  const balance = createBalance(() => (ready().length > 0 ? ready() : [first]))
 
   return {
     async load(pkg) {
@@ -114,7 +117,7 @@ export function createCrew({ processes, hire, quietly, onNoStart, sleep, log }: 
     unload: async (name) => void (await Promise.all([...working].map((worker) => worker.unload(name)))),
     async run(model, frame, until) {
       while (!closing.signal.aborted) {
-        const outcome = await pick().run(model, frame, until)
+        const outcome = await balance.run(model, frame, until)
         if (outcome !== 'moved') return outcome
       }
       return CLOSED
@@ -130,6 +133,34 @@ export function createCrew({ processes, hire, quietly, onNoStart, sleep, log }: 
     },
   }
 }
+
+/** Runs each frame in the one that will come to it first. */
+function createBalance(from: () => readonly Worker[]): Pick<Worker, 'run'> {
+  const loads = new WeakMap<Worker, Load>()
+
+  function loadOf(worker: Worker): Load {
+    const load = loads.get(worker) ?? { runs: 0, since: 0 }
+    loads.set(worker, load)
+    return load
+  }
+
+  return {
+    async run(model, frame, until) {
+      const worker = from().reduce((best, one) => (isBefore(loadOf(one), loadOf(best)) ? one : best))
+      const load = loadOf(worker)
+      if (load.runs === 0) load.since = performance.now()
+      load.runs += 1
+      const outcome = await worker.run(model, frame, until)
+      load.runs -= 1
+      load.since = performance.now()
+      return outcome
+    },
+  }
+}
+
+/** Of two that have as much to do, the one that began earlier is free earlier. Idle, the first one: alone, a frame is quickest there. */
+const isBefore = (load: Load, other: Load): boolean =>
+  load.runs === other.runs ? load.runs > 0 && load.since < other.since : load.runs < other.runs
 
 function sumOf(stats: readonly WorkerStats[]): WorkerStats {
   const add = (pick: (one: WorkerStats) => number): number => stats.reduce((total, one) => total + pick(one), 0)

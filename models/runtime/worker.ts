@@ -38,8 +38,6 @@ export interface Worker {
   unload(name: string): Promise<void>
   /** `until`: as in the host. `moved`: it was not run here, and another process is ready for it. */
   run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome | 'moved'>
-  /** Runs handed in and not answered yet. */
-  busy(): number
   isReady(): boolean
   /** Resolves when its first process takes orders. */
   started(): Promise<void>
@@ -81,7 +79,6 @@ export function createWorker(options: WorkerOptions): Worker {
   const usage = createUsage({ ...options, elapsed })
   const started = Promise.withResolvers<void>()
   let recycled = 0
-  let busy = 0
 
   const supervisor = createSupervisor({
     spawn: (mayRestart) => options.spawn(mayRestart, options.isFirst),
@@ -127,20 +124,15 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   function run(model: ModelPackage, frame: InputFrame, until?: number): Promise<RunOutcome | 'moved'> {
-    busy += 1
     return new Promise((resolve) => {
-      const done = (outcome: RunOutcome | 'moved'): void => {
-        busy -= 1
-        resolve(outcome)
-      }
       const replied = (reply: Reply): void => {
         if (reply.type !== 'done') return
         if (reply.outcome.ms) limits.ran(model, reply.outcome.ms)
-        done(reply.outcome.ok ? { ...reply.outcome, cpuMs: reply.cpuMs } : reply.outcome)
+        resolve(reply.outcome.ok ? { ...reply.outcome, cpuMs: reply.cpuMs } : reply.outcome)
       }
-      const ended: Job['ended'] = (error, killed) => done({ ok: false, error, ...(killed && { killed }) })
+      const ended: Job['ended'] = (error, killed) => resolve({ ok: false, error, ...(killed && { killed }) })
       const made = job({ type: 'run', key: nameOf(model), frame }, limits.of(model), replied, ended)
-      queue.add({ ...made, ...(until !== undefined && { until }), moved: () => done('moved') })
+      queue.add({ ...made, ...(until !== undefined && { until }), moved: () => resolve('moved') })
     })
   }
 
@@ -148,7 +140,6 @@ export function createWorker(options: WorkerOptions): Worker {
     load: loads.load,
     unload: loads.unload,
     run,
-    busy: () => busy,
     isReady: () => supervisor.isReady && !queue.isDraining && !loads.isReloading(),
     started: () => started.promise,
     stats: () => ({

@@ -12,7 +12,7 @@ function open(first = 2) {
   }
 }
 
-test('a run is noted with the process that has fewest, the first of equals', () => {
+test('a run is noted with the process that has fewest, of equals with the one that came to its own earliest', () => {
   const { hand } = open()
   expect(['a', 'b', 'c', 'd', 'e'].map((run, at) => hand.began(run, at))).toEqual([1, 1, 2, 2, 3])
   expect(hand.processes().map(({ runs }) => runs.map(({ run }) => run))).toEqual([
@@ -20,14 +20,20 @@ test('a run is noted with the process that has fewest, the first of equals', () 
     ['b', 'd'],
   ])
   expect([hand.size, hand.nextDepth(), hand.room]).toEqual([5, 3, 6])
+  hand.ended('a', 10)
+  hand.began('f', 11)
+  expect(hand.processes().map(({ runs }) => runs.map(({ run }) => run))).toEqual([
+    ['c', 'e'],
+    ['b', 'd', 'f'],
+  ])
 })
 
-test('what ended makes room in its process, and is returned as it was noted', () => {
+test('what ended makes room in its process, and it is known how long that was at it', () => {
   const { hand } = open()
   for (const [at, run] of ['a', 'b', 'c'].entries()) hand.began(run, at)
-  expect(hand.ended('c', 9)).toEqual({ run: 'c', at: 2, depth: 2 })
-  expect(hand.ended('b', 10)).toEqual({ run: 'b', at: 1, depth: 1 })
-  expect(hand.processes().map(({ endedAt }) => endedAt)).toEqual([9, 10])
+  expect(hand.ended('a', 9)).toEqual({ depth: 1, tookMs: 9 })
+  expect(hand.ended('b', 10)).toEqual({ depth: 1, tookMs: 9 })
+  expect(hand.ended('c', 15)).toEqual({ depth: 2, tookMs: 6 })
   expect(hand.nextDepth()).toBe(1)
   expect(hand.ended('never begun', 11)).toBeUndefined()
 })

@@ -11,8 +11,8 @@ const SECONDS = 60
  * 0 to 0.023, by what else the machine does; none in virtual time.
  */
 const LATE_PART = 0.05
-/** Measured: 2.7 and 5.2. Tasks have half of the board, and a camera that sends every four run times has no fresher frame. */
-const LIVE_RUNS = { p50: 4, p95: 8 }
+/** Measured: 1.8 to 2.1 and 3.6 to 4.5, by what else the machine does; one run of twenty alone takes 1.5 to 1.8 of them. */
+const LIVE_RUNS = { p50: 3, p95: 7 }
 
 test('a minute of overload: memory flat, deadlines met or refused, live pictures live, every frame accounted for', async () => {
   const report = await overload(SECONDS)
