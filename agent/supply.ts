@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { PackageState } from '../broker/protocol/messages.ts'
 import { CatalogError, type ModelPackage, readCatalog } from '../models/catalog.ts'
@@ -9,9 +10,11 @@ import { proveGoldens } from '../models/proof.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { loadLate } from './frames/late-loads.ts'
 import { packagesOf, type Serving } from './frames/serving.ts'
 import type { Work } from './frames/work.ts'
 import type { Membership } from './membership.ts'
+import { backOffMs } from './packages/holds.ts'
 import { readPins } from './packages/trust.ts'
 import { createPackages, type Packages } from './packages.ts'
 import { archOf } from './software/place.ts'
@@ -68,7 +71,7 @@ export async function readFolder(config: Config, { renewal }: Membership, log: L
 }
 
 export function openSupply(options: Options): Supply {
-  const { membership, serving, folder, log } = options
+  const { membership, serving, folder, changed, log } = options
   if (membership.renewal) return fromConsole(createPackages(packagesOptions(options, membership.renewal)), options)
   return {
     open: async () => serving.expect(folder),
@@ -77,7 +80,10 @@ export function openSupply(options: Options): Supply {
       // Not an end: whoever looks after the board is told, and a supervisor would only start it again for ever.
       if (serving.served().length === 0) log.error('no model can be served: the lines before say why')
     },
-    run: async () => {},
+    async run(signal) {
+      const pause = (failures: number): Promise<void> => wait(backOffMs(failures, Math.random), undefined, { signal })
+      await loadLate({ folder, serving, pause, changed })
+    },
     connected: () => {},
     states: () => [],
   }

@@ -18,8 +18,8 @@ export interface Serving {
   served(): readonly ModelPackage[]
   /** Will be loaded in a moment: frames for them are taken in. Whatever was expected before is not any more. */
   expect(packages: readonly ModelPackage[]): void
-  /** Loads what is expected, one after the other; what cannot be loaded is left out and said. */
-  load(): Promise<void>
+  /** Loads these, or what is expected, one after the other; what cannot be loaded is left out and said. */
+  load(packages?: readonly ModelPackage[]): Promise<void>
   /** Into the host's memory, beside what is served. Rejects with HostError. */
   prepare(pkg: ModelPackage): Promise<void>
   /** From now on its id is served with it. Answers what it replaced. Rejects with HostError, and nothing has changed. */
@@ -97,8 +97,8 @@ export function createServing({ host, log }: Options): Serving {
       expected.clear()
       for (const pkg of packages) expected.set(pkg.manifest.id, pkg)
     },
-    async load() {
-      for (const pkg of [...expected.values()]) await loadOne(pkg)
+    async load(packages = [...expected.values()]) {
+      for (const pkg of packages) await loadOne(pkg)
     },
     prepare,
     activate,

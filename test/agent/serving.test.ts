@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createHeld } from '../../agent/frames/held.ts'
+import { loadLate } from '../../agent/frames/late-loads.ts'
 import { createServing, packagesOf, type Serving } from '../../agent/frames/serving.ts'
 import { type ModelPackage, readCatalog, readPackage } from '../../models/catalog.ts'
 import { createHost, type InferenceHost } from '../../models/runtime/host.ts'
@@ -94,6 +95,29 @@ test('what cannot be loaded is not served, and its reason is kept for whoever as
   expect(serving.served()).toEqual([])
   expect(serving.fault('fashion')).toContain('did not load')
   expect(serving.find('fashion')).toBeUndefined()
+})
+
+test('what did not load at the start is tried again until it does, after longer and longer waits', async () => {
+  const pkg = await packageOf('1.0.0')
+  const [file, good] = [pkg.file, await readFile(pkg.file)]
+  await writeFile(file, 'torn')
+  serving.expect([pkg, versions.broken])
+  await serving.load()
+  const waits: number[] = []
+  let changes = 0
+  await loadLate({
+    folder: [pkg],
+    serving,
+    async pause(failures) {
+      waits.push(failures)
+      if (failures === 3) await writeFile(file, good)
+    },
+    changed: () => (changes += 1),
+  })
+  expect(waits).toEqual([1, 2, 3])
+  expect(changes).toBe(1)
+  expect(serving.fault('fashion')).toBeUndefined()
+  expect(await runs(pkg)).toBe(true)
 })
 
 test('an id that no package has is named together with those that there are', async () => {
