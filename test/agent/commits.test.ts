@@ -1,0 +1,119 @@
+import { statSync } from 'node:fs'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createRig } from './buffer-rig.ts'
+import { startOutbox } from './outbox-rig.ts'
+
+let rig: ReturnType<typeof createRig>
+beforeEach(() => {
+  rig = createRig()
+})
+afterEach(() => rig.remove())
+
+const start = (options?: Parameters<typeof startOutbox>[1]) => startOutbox(rig, options)
+
+describe('commits', () => {
+  const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
+
+  test('share one write when answers come together', async () => {
+    let writes = 0
+    const { add, advance, broker, said } = start({
+      write: (real) => (changes) => {
+        writes += 1
+        return real(changes)
+      },
+    })
+    broker('on')
+    for (let n = 0; n < 10; n += 1) add(n)
+    await advance(5)
+    expect(writes).toBe(1)
+    expect(said()).toHaveLength(10)
+  })
+
+  test('keep an answer that the disk refused, take no work meanwhile, and write it later', async () => {
+    let broken = true
+    const { add, advance, broker, said, commits } = start({
+      write: (real) => (changes) => {
+        if (broken) throw full
+        return real(changes)
+      },
+    })
+    broker('on')
+    add(1)
+    await advance(10)
+    expect(commits.failing()).toBe(true)
+    expect(said()).toEqual([])
+    broken = false
+    await advance(1_000)
+    expect(commits.failing()).toBe(false)
+    expect(said()).toContain('t1')
+  })
+
+  test('come twice as far apart as the last one took, so that a slow card has time for other work', async () => {
+    let elapse: (ms: number) => void = () => undefined
+    let writes = 0
+    const { add, advance, broker, elapsing } = start({
+      write: (real) => (changes) => {
+        writes += 1
+        elapse(40)
+        return real(changes)
+      },
+    })
+    elapse = elapsing
+    broker('on')
+    for (let n = 0; n < 100; n += 1) {
+      add(n)
+      await advance(4)
+    }
+    expect(writes).toBeLessThanOrEqual(5)
+  })
+
+  test('wait for the answers of a long line, but not for one that has got short', async () => {
+    let line = 0
+    const { add, advance, broker, said } = start({ inHouse: () => line })
+    broker('on')
+    add(0)
+    await advance(0)
+    line = 10
+    add(1)
+    await advance(29)
+    expect(said()).toEqual(['t0'])
+    await advance(1)
+    expect(said()).toEqual(['t1'])
+    line = 1_000
+    add(2)
+    await advance(99)
+    expect(said()).toEqual([])
+    line = 1
+    add(3)
+    await advance(0)
+    expect(said()).toEqual(['t2', 't3'])
+  })
+
+  test('copy the log into the file after a quarter minute without work, if it has grown', async () => {
+    const { add, advance, broker, outbox } = start()
+    broker('on')
+    const size = (suffix: string) => statSync(`${rig.file}${suffix}`).size
+    for (let n = 0; n < 40; n += 1) {
+      add(n)
+      await advance(20)
+    }
+    await advance(2_000)
+    outbox.acknowledged(8)
+    expect(size('-wal')).toBeGreaterThan(100_000)
+    await advance(30_000)
+    expect(size('-wal')).toBe(0)
+    add(41)
+    await advance(30_000)
+    expect(size('-wal')).toBeGreaterThan(0)
+  })
+
+  test('end the process when the file itself is broken', async () => {
+    const { add, advance } = start({
+      write: () => () => {
+        throw Object.assign(new Error('malformed'), { code: 'SQLITE_CORRUPT' })
+      },
+    })
+    add(1)
+    await expect(advance(10)).rejects.toThrow('malformed')
+  })
+})
