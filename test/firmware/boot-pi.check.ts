@@ -9,6 +9,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildImage, IMAGE } from './built.ts'
 import { partsOf } from './guest.ts'
+import { giveWay } from './turns.ts'
 
 /** Its watchdog resets at once in QEMU, where a board's counts to fifteen seconds. */
 const FOR_QEMU = 'systemd.watchdog_sec=0 systemd.show_status=yes loglevel=7'
@@ -17,9 +18,10 @@ const FILES = ['vmlinuz', 'initrd.img', 'bcm2837-rpi-3-b.dtb', 'cmdline.txt']
 let work: string
 const at = (name: string): string => join(work, name)
 
-beforeAll(() => {
+beforeAll(async () => {
+  giveWay()
   work = mkdtempSync(join(tmpdir(), 'bramble-pi-'))
-  buildImage()
+  await buildImage()
   execFileSync('cp', ['--sparse=always', `${IMAGE}.img`, at('card.img')])
   // QEMU wants a power of two, as cards have it.
   truncateSync(at('card.img'), 2 * 2 ** 30)

@@ -34,7 +34,7 @@ let guest: Guest
 
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'bramble-wifi-'))
-  buildImage()
+  await buildImage()
   const card = join(work, 'card.img')
   execFileSync('cp', ['--sparse=always', `${IMAGE}.img`, card])
   truncateSync(card, 2 * 2 ** 30)
