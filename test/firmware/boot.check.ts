@@ -154,16 +154,19 @@ interface Asked {
   readonly digest: string
 }
 
+const framesOf = (model: string) =>
+  manifestOf(ROOT, model).golden.map(({ frame, digest }) => ({
+    model,
+    digest,
+    data: readFileSync(join(ROOT, 'models', model, frame.path)),
+  }))
+
 /** A requester that always has tasks open until it is told to stop. */
 async function startFlow(random: () => number) {
   const requester = await startPipeline(bramble.ready)
-  const frames = ['fashion', 'mobilenet-v1', 'vibration-ae', 'fashion', 'vibration-ae'].flatMap((model) =>
-    manifestOf(ROOT, model).golden.map(({ frame, digest }) => ({
-      model,
-      digest,
-      data: readFileSync(join(ROOT, 'models', model, frame.path)),
-    })),
-  )
+  const small = ['fashion', 'vibration-ae'].flatMap(framesOf)
+  // A photo takes two seconds here, as long as a dozen of the others.
+  const frames = [...small, ...small, ...framesOf('mobilenet-v1').slice(0, 1)]
   const asked = new Map<string, Asked>()
   const topUp = (): void => {
     while (asked.size - requester.answers.size < OPEN_TASKS) {

@@ -21,20 +21,21 @@ export function setup(): void {
   for (const architecture of ARCHITECTURES) rmSync(packageFor(architecture), { force: true })
 }
 
-/** Runs one of our programs; what it says is shown once it has ended. */
-async function start(...args: readonly string[]): Promise<void> {
-  const { stderr } = await promisify(execFile)(process.execPath, args, { cwd: root })
+/** What the program says is shown once it has ended. */
+async function start(program: string, ...args: readonly string[]): Promise<void> {
+  const { stderr } = await promisify(execFile)(program, args, { cwd: root })
   process.stderr.write(stderr)
 }
 
 /** The one for arm64 is compressed as it is for a release. */
 const COMPRESSION = { arm64: [], amd64: ['--quick'] } as const satisfies Record<Architecture, readonly string[]>
 
+/** Debian's part of the image takes longer: packages give way to it. */
 export async function buildPackage(architecture: Architecture): Promise<void> {
   const done = await takeTurn(`package-${architecture}`)
   try {
-    if (!existsSync(packageFor(architecture)))
-      await start('firmware-scripts/deb/main.ts', '--arch', architecture, ...COMPRESSION[architecture])
+    const build = ['firmware-scripts/deb/main.ts', '--arch', architecture, ...COMPRESSION[architecture]]
+    if (!existsSync(packageFor(architecture))) await start('nice', process.execPath, ...build)
   } finally {
     await done()
   }
@@ -47,10 +48,11 @@ export async function buildImage(): Promise<void> {
   const done = await takeTurn('image')
   try {
     // Debian's scripts keep one core busy for two minutes, the first time in a month.
-    await Promise.all([buildPackage('arm64'), start('test/firmware/debian.ts')])
+    await Promise.all([buildPackage('arm64'), start(process.execPath, 'test/firmware/debian.ts')])
     const parts = globSync('firmware-scripts/image/**/*', { cwd: root }).map((file) => join(root, file))
     const newest = Math.max(...[packageFor('arm64'), ...parts].map(changedAt))
-    if (changedAt(join(BUILD, 'os-list.json')) <= newest) await start('firmware-scripts/image/main.ts', '--quick')
+    if (changedAt(join(BUILD, 'os-list.json')) <= newest)
+      await start(process.execPath, 'firmware-scripts/image/main.ts', '--quick')
   } finally {
     await done()
   }
