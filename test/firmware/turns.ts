@@ -5,7 +5,8 @@ import { setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Named turns: one for each thing that is built, and `containers`, of which systemd-nspawn would put two into one control group.
+ * Named turns: one for each thing that is built; `containers`, of which systemd-nspawn would put two into one control group;
+ * `emulator`, for QEMU's boards, which reset themselves when they are kept waiting.
  * Waits until no other process has the turn called `name`; answers how to give it up. A process that ends gives it up too: the
  * lock is held by a child that lives as long as this end of its pipe is open.
  */
@@ -26,5 +27,5 @@ export async function takeTurn(name: string): Promise<() => Promise<void>> {
 /** A tenth of the CPU time of the others, where they want it. */
 const LAST = 10
 
-/** For a check that only computes: what runs beside it has a watchdog, and is on the longest way. */
+/** For a check in which nothing has a watchdog: what runs beside it has one, and is on the longest way. */
 export const giveWay = (): void => setPriority(LAST)

@@ -18,7 +18,7 @@ export default defineConfig({
   test: {
     include: ['test/firmware/**/*.check.ts'],
     globalSetup: ['test/firmware/needs.ts', 'test/firmware/built.ts'],
-    // No more on two cores: an emulated board that is kept waiting for seconds is reset by its own watchdog.
+    // No more on two cores: containers and emulated boards have watchdogs.
     maxWorkers: 2,
     sequence: { sequencer: InOrder },
     testTimeout: 300_000,
