@@ -10,11 +10,12 @@ import { ARCHITECTURES, type Architecture } from './elf.ts'
 import { BuildError, createPackages } from './packages.ts'
 import { layOut } from './tree.ts'
 
-const HELP = `npm run firmware:deb -- [--arch arm64|amd64] [--out FOLDER] [--software-key ID:KEY[,ID:KEY]]
+const HELP = `npm run firmware:deb -- [--arch arm64|amd64] [--out FOLDER] [--quick] [--software-key ID:KEY[,ID:KEY]]
 
 Builds bramble-agent_VERSION_ARCH.deb: the bundled agent, its Node, its native modules, the default models.
   --arch   arm64 (Raspberry Pi, Jetson; the default) or amd64
   --out    where the package goes (firmware-scripts/build)
+  --quick  compress less: for a package that stays here
   --software-key   whose updates of the agent a board with this package takes from its console (nobody's)
 Needs dpkg-deb, and binutils of the architecture; npm packages of another architecture are fetched once.`
 
@@ -31,7 +32,14 @@ function dateOfSources(): number {
   }
 }
 
-async function build(architecture: Architecture, out: string, softwareKeys: readonly string[]): Promise<void> {
+interface Order {
+  readonly architecture: Architecture
+  readonly out: string
+  readonly softwareKeys: readonly string[]
+  readonly isQuick: boolean
+}
+
+async function build({ architecture, out, softwareKeys, isQuick }: Order): Promise<void> {
   const startedAt = performance.now()
   const tell = (line: string): void =>
     void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${line}\n`)
@@ -41,9 +49,9 @@ async function build(architecture: Architecture, out: string, softwareKeys: read
   const tree = join(root, 'firmware-scripts/build', `tree-${architecture}`)
   await layOut(tree, { root, architecture, folderOf, version, softwareKeys, tell })
   const file = join(out, `bramble-agent_${version}_${architecture}.deb`)
-  tell('compressing, which takes a minute or two')
+  tell(isQuick ? 'compressing' : 'compressing, which takes a minute or two')
   const scripts = join(root, 'firmware-scripts/deb/files')
-  pack({ tree, scripts, architecture, version, dated: dateOfSources(), file })
+  pack({ tree, scripts, architecture, version, dated: dateOfSources(), isQuick, file })
   const megabytes = statSync(file).size / 1e6
   if (megabytes > MOST_MB) throw new BuildError(`${file} has ${megabytes.toFixed(1)} MB, more than ${MOST_MB}`)
   tell(`done: ${megabytes.toFixed(1)} MB`)
@@ -65,13 +73,20 @@ try {
       arch: { type: 'string', default: 'arm64' },
       out: { type: 'string', default: join(root, 'firmware-scripts/build') },
       'software-key': { type: 'string', multiple: true, default: [] },
+      quick: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) console.log(HELP)
   else if (!isArchitecture(values.arch))
     throw new BuildError(`--arch: must be ${ARCHITECTURES.join(' or ')}, not ${values.arch}`)
-  else await build(values.arch, resolve(values.out), readKeys(values['software-key']))
+  else
+    await build({
+      architecture: values.arch,
+      out: resolve(values.out),
+      softwareKeys: readKeys(values['software-key']),
+      isQuick: values.quick,
+    })
 } catch (error) {
   const isUsage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
   if (!(error instanceof BuildError || error instanceof TrustError) && !isUsage) throw error

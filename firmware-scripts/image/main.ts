@@ -1,4 +1,4 @@
-// `npm run firmware:image -- [--deb FILE] [--out FOLDER] [--toml FILE] [--url BASE]`: a card's image, from Debian and the agent's package.
+// `npm run firmware:image -- [--deb FILE] [--out FOLDER] [--toml FILE] [--url BASE] [--quick]`: a card's image, from Debian and the agent's package.
 import {
   copyFileSync,
   existsSync,
@@ -20,13 +20,14 @@ import { takeOutKernel } from './kernel.ts'
 import { listOf } from './list.ts'
 import { layOutRoot } from './rootfs.ts'
 
-const HELP = `npm run firmware:image -- [--deb FILE] [--out FOLDER] [--toml FILE] [--url BASE]
+const HELP = `npm run firmware:image -- [--deb FILE] [--out FOLDER] [--toml FILE] [--url BASE] [--quick]
 
 Builds bramble-os_VERSION_arm64.img, .img.xz, os-list.json for Raspberry Pi Imager, and kernel and initramfs for QEMU.
   --deb   the agent's package for arm64 (firmware-scripts/build/bramble-agent_VERSION_arm64.deb)
   --out   where the files go (firmware-scripts/build)
   --toml  a bramble.toml for the boot partition; its token is then in the image
   --url   address under which the files will be offered (the folder itself)
+  --quick compress less: for an image that stays here
 Must be run as root. Debian's part is made once a month and kept in ~/.cache/bramble; the build needs 2 GB.
 Needs the Debian packages ${[...new Set(Object.values(PROGRAMS))].join(', ')}.`
 
@@ -40,6 +41,7 @@ interface Order {
   readonly out: string
   readonly toml?: string
   readonly url?: string
+  readonly quick: boolean
 }
 
 function refuseWrong({ deb, toml }: Order): void {
@@ -53,7 +55,7 @@ async function build(order: Order): Promise<void> {
   const startedAt = performance.now()
   const tell = (line: string): void =>
     void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${line}\n`)
-  const { deb, out, toml, url } = order
+  const { deb, out, toml, url, quick } = order
   refuseMissing()
   refuseWrong(order)
   mkdirSync(out, { recursive: true })
@@ -71,8 +73,8 @@ async function build(order: Order): Promise<void> {
     keepKernel(boot, stem)
     tell('making the three partitions')
     makeCard({ work, root: tree, boot, image: join(work, 'card.img') })
-    tell('compressing, which takes a minute or two')
-    release({ card: join(work, 'card.img'), image: `${stem}.img`, holdsToken: toml !== undefined })
+    tell(quick ? 'compressing' : 'compressing, which takes a minute or two')
+    release({ card: join(work, 'card.img'), image: `${stem}.img`, holdsToken: toml !== undefined, isQuick: quick })
   } finally {
     rmSync(work, { recursive: true })
   }
@@ -97,6 +99,7 @@ try {
       out: { type: 'string', default: built },
       toml: { type: 'string' },
       url: { type: 'string' },
+      quick: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })

@@ -18,12 +18,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Bramble, removeFolder, startBramble } from '../harness/bramble.ts'
-import { packageFor } from './built.ts'
+import { buildPackage, packageFor } from './built.ts'
 import { rootFileSystem } from './root-file-system.ts'
+import { takeTurn } from './turns.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const TOML = (url: string, token: string): string => `console = "${url}"\r\ntoken = "${token}"\r\nname = "porch"\r\n`
 
+let done: () => Promise<void>
 let work: string
 let bramble: Bramble
 const at = (name: string): string => join(work, 'board', name)
@@ -76,6 +78,8 @@ function packUnmet(): void {
 }
 
 beforeAll(async () => {
+  await buildPackage('amd64')
+  done = await takeTurn('containers')
   work = mkdtempSync(join(tmpdir(), 'bramble-board-'))
   bramble = await startBramble({ flags: ['--agents', '0', '--no-demo'] })
   const { console: at8080 } = bramble.ready
@@ -103,6 +107,7 @@ afterAll(async () => {
   await bramble.stop()
   await removeFolder(bramble.data)
   rmSync(work, { recursive: true })
+  await done()
 })
 
 test('a board enrols from its boot partition, by hand or by one line, answers, comes back from a crash and a hang, and is removed without a trace', () => {

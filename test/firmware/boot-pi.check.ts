@@ -9,24 +9,31 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildImage, IMAGE } from './built.ts'
 import { partsOf } from './guest.ts'
+import { giveWay, takeTurn } from './turns.ts'
 
 /** Its watchdog resets at once in QEMU, where a board's counts to fifteen seconds. */
 const FOR_QEMU = 'systemd.watchdog_sec=0 systemd.show_status=yes loglevel=7'
 const FILES = ['vmlinuz', 'initrd.img', 'bcm2837-rpi-3-b.dtb', 'cmdline.txt']
 
+let done: () => Promise<void>
 let work: string
 const at = (name: string): string => join(work, name)
 
-beforeAll(() => {
+beforeAll(async () => {
+  giveWay()
   work = mkdtempSync(join(tmpdir(), 'bramble-pi-'))
-  buildImage()
+  await buildImage()
+  done = await takeTurn('emulator')
   execFileSync('cp', ['--sparse=always', `${IMAGE}.img`, at('card.img')])
   // QEMU wants a power of two, as cards have it.
   truncateSync(at('card.img'), 2 * 2 ** 30)
   const fat = `${at('card.img')}@@${partsOf(at('card.img'))[0]!.start * 512}`
   for (const name of FILES) execFileSync('mcopy', ['-i', fat, `::/${name}`, at(name)])
 })
-afterAll(() => rmSync(work, { recursive: true }))
+afterAll(async () => {
+  rmSync(work, { recursive: true })
+  await done()
+})
 
 test("a Raspberry Pi 3's device tree leads to the agent's unit", async () => {
   const child = spawn(

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildImage, IMAGE } from './built.ts'
 import { addShell, type Guest, HOST_AS_SEEN, partsOf, startGuest } from './guest.ts'
+import { takeTurn } from './turns.ts'
 
 const TOML = `console = "http://${HOST_AS_SEEN}:1"
 token = "t"
@@ -29,12 +30,14 @@ const NETWORK_FILE = '/etc/systemd/network/25-bramble-wifi.network'
 /** The watchdog counts 15 s from the last sign of life, in a guest that may be slow. */
 const RESET_MS = 120_000
 
+let done: () => Promise<void>
 let work: string
 let guest: Guest
 
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'bramble-wifi-'))
-  buildImage()
+  await buildImage()
+  done = await takeTurn('emulator')
   const card = join(work, 'card.img')
   execFileSync('cp', ['--sparse=always', `${IMAGE}.img`, card])
   truncateSync(card, 2 * 2 ** 30)
@@ -46,6 +49,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await guest.cut()
   rmSync(work, { recursive: true })
+  await done()
 })
 
 test('the board joins the Wi-Fi of bramble.toml, and its network daemon can read what was written for it', async () => {

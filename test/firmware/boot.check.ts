@@ -16,7 +16,10 @@ import { startPipeline } from '../harness/pipeline.ts'
 import { BUILD, buildImage, IMAGE } from './built.ts'
 import { expectGolden, expectWrittenDigest, type Inferred, MODELS, manifestOf } from './goldens.ts'
 import { addShell, type Guest, HOST_AS_SEEN, partsOf, startGuest } from './guest.ts'
+import { memoryOf } from './memory.ts'
+import { createRandom } from './random.ts'
 import { foundIn, tracesOfThisMachine } from './traces.ts'
+import { takeTurn } from './turns.ts'
 import { createVersions, PUBLISHER } from './versions.ts'
 
 const CUTS = 10
@@ -28,21 +31,12 @@ const HOUR = 3_600_000
 const SEED = Number(process.env['BRAMBLE_SEED'] ?? 7)
 const FLAGS = ['--agents', '0', '--no-demo', '--hold-s', '1', '--settle-every-s', '86400']
 
+/** Until the cuts are over no other board is emulated: this one is the longest, and then it mostly waits. */
+let letOthers: () => Promise<void>
 let work: string
 let card: string
 let bramble: Bramble
 let guest: Guest | undefined
-
-/** mulberry32: 0 to below 1. */
-function createRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** A card of 2 GB with the image on it and the owner's file on its boot partition. */
 async function writeCard(): Promise<void> {
@@ -69,12 +63,15 @@ const device = async (): Promise<Device | undefined> => (await bramble.api<Devic
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'bramble-guest-'))
   card = join(work, 'card.img')
-  buildImage()
+  await buildImage()
+  letOthers = await takeTurn('emulator')
   bramble = await startBramble({ flags: [...FLAGS, '--public-url', `http://${HOST_AS_SEEN}`] })
   await writeCard()
+  await boot()
 })
 afterAll(async () => {
   await guest?.cut()
+  await letOthers()
   await bramble.stop()
   await removeFolder(bramble.data)
   rmSync(work, { recursive: true })
@@ -93,7 +90,7 @@ test('the image and its list belong together, and neither names the machine that
 })
 
 test('the board grows its data partition, enrols from its boot partition and erases the token', async () => {
-  const { sh, console: said } = await boot()
+  const { sh, console: said } = guest!
   await expect
     .poll(async () => (await device())?.models.toSorted(), { timeout: 240_000, interval: 1_000 })
     .toEqual(MODELS)
@@ -141,21 +138,11 @@ test('photos, sounds and series are answered as on the machine that made the gol
   }
 })
 
-const PROCESSES = `for p in /proc/[0-9]*; do
-  [ "$(stat -c %U "$p" 2>/dev/null)" = bramble-agent ] || continue
-  echo "$(tr '\\0' ' ' <"$p/cmdline") $(awk '/^Rss:|^Pss:/ { printf "%s%s ", $1, $2 }' "$p/smaps_rollup")"
-done`
-
 test('both processes together stay within 200 MB after every model has run', async () => {
-  const processes = (await guest!.sh(PROCESSES)).split('\n').filter((line) => /main\.js|host-process\.js/.test(line))
-  expect(processes.map((line) => /(main|host-process)\.js/.exec(line)?.[1]).sort()).toEqual(['host-process', 'main'])
-  const sum = (kind: string): number =>
-    processes.reduce((kib, line) => kib + Number(new RegExp(`${kind}:(\\d+)`).exec(line)?.[1]), 0) / 1024
-  process.stdout.write(
-    `agent and inference process: ${sum('Rss').toFixed(0)} MiB resident, ${sum('Pss').toFixed(0)} proportional\n`,
-  )
-  expect(sum('Rss')).toBeGreaterThan(50)
-  expect(sum('Rss')).toBeLessThanOrEqual(200)
+  const { rss, pss } = await memoryOf(guest!)
+  process.stdout.write(`agent and inference process: ${rss.toFixed(0)} MB resident, ${pss.toFixed(0)} proportional\n`)
+  expect(rss).toBeGreaterThan(50)
+  expect(rss).toBeLessThanOrEqual(200)
 })
 
 interface Asked {
@@ -163,16 +150,19 @@ interface Asked {
   readonly digest: string
 }
 
+const framesOf = (model: string) =>
+  manifestOf(ROOT, model).golden.map(({ frame, digest }) => ({
+    model,
+    digest,
+    data: readFileSync(join(ROOT, 'models', model, frame.path)),
+  }))
+
 /** A requester that always has tasks open until it is told to stop. */
 async function startFlow(random: () => number) {
   const requester = await startPipeline(bramble.ready)
-  const frames = ['fashion', 'mobilenet-v1', 'vibration-ae', 'fashion', 'vibration-ae'].flatMap((model) =>
-    manifestOf(ROOT, model).golden.map(({ frame, digest }) => ({
-      model,
-      digest,
-      data: readFileSync(join(ROOT, 'models', model, frame.path)),
-    })),
-  )
+  const small = ['fashion', 'vibration-ae'].flatMap(framesOf)
+  // A photo takes two seconds here, as long as a dozen of the others.
+  const frames = [...small, ...small, ...framesOf('mobilenet-v1').slice(0, 1)]
   const asked = new Map<string, Asked>()
   const topUp = (): void => {
     while (asked.size - requester.answers.size < OPEN_TASKS) {
@@ -206,6 +196,7 @@ test(`${CUTS} power cuts in mid-work lose no task and pay none twice`, { timeout
     process.stdout.write(`cut ${cut} (seed ${SEED}): after ${seconds} s and ${flow.answers.size - before} answers\n`)
     await boot()
   }
+  await letOthers()
   flow.stop()
   await flow.answered(flow.asked.size)
   for (const [id, { digest }] of flow.asked) {
@@ -237,13 +228,13 @@ async function everyReceiptOnce(tasks: number): Promise<void> {
   process.stdout.write(`${all} tasks answered once, ${all} receipts credited once\n`)
 }
 
-/** Emulated, the agent takes half a minute to get ready; the launcher allows twice this for start and trial. */
-const TRIAL_S = 60
+/** Emulated, the agent takes a quarter of a minute to get ready; the launcher allows twice this for start and trial. */
+const TRIAL_S = 45
 
 test('the board updates itself, and goes back by itself from a version that crashes', {
   timeout: 900_000,
 }, async () => {
-  const versions = createVersions(work, 'arm64')
+  const versions = await createVersions(work, 'arm64')
   const settings = [`BRAMBLE_TRIAL_S=${TRIAL_S}`, `BRAMBLE_TRUST_SOFTWARE=${PUBLISHER}:${versions.publicKey}`]
   await guest!.sh(
     `printf '%s\\n' ${settings.join(' ')} >>/etc/bramble-agent/agent.env; systemctl restart bramble-agent`,

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type BootedBoard, bootBoard, layOutBoard, until } from './container.ts'
 import { CMDLINE, COMMENTS, FAT_AT, makeImage, ROOT_AT } from './stock-image.ts'
+import { takeTurn } from './turns.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const CONTROL =
@@ -14,11 +15,13 @@ const CONTROL =
 /** Exit code of systemd-nspawn when its container asks for a new start. */
 const REBOOT = 133
 
+let done: () => Promise<void>
 let work: string
 let board: BootedBoard | undefined
 const at = (...names: string[]): string => join(work, ...names)
 
-beforeAll(() => {
+beforeAll(async () => {
+  done = await takeTurn('containers')
   work = mkdtempSync(join(tmpdir(), 'bramble-first-boots-'))
   mkdirSync(at('probe/DEBIAN'), { recursive: true })
   writeFileSync(at('probe/DEBIAN/control'), CONTROL)
@@ -26,7 +29,10 @@ beforeAll(() => {
   writeFileSync(at('agent.deb'), 'half a package')
 })
 afterEach(() => board?.off())
-afterAll(() => rmSync(work, { recursive: true }))
+afterAll(async () => {
+  rmSync(work, { recursive: true })
+  await done()
+})
 
 interface Card {
   readonly image: string

@@ -7,7 +7,7 @@ export const MODELS = ['fashion', 'mobilenet-v1', 'silero-vad', 'ssd-mobilenet-v
 
 export interface Inferred {
   readonly digest: string
-  readonly result: { readonly windows?: readonly number[] }
+  readonly result: { readonly kind: string; readonly windows?: readonly number[] }
 }
 interface Manifest {
   readonly determinism: { readonly class: 'exact' | 'exact-per-isa' | 'near' }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,7 +47,7 @@ test.skipIf(spawnSync('xz', ['--version']).error)('a card with a token is closed
   const image = join(folder, 'os.img')
   const modes = [true, false].map((holdsToken) => {
     writeFileSync(join(folder, 'card.img'), 'a card')
-    release({ card: join(folder, 'card.img'), image, holdsToken })
+    release({ card: join(folder, 'card.img'), image, holdsToken, isQuick: false })
     return [image, `${image}.xz`].map((file) => statSync(file).mode & 0o777)
   })
   expect(modes).toEqual([
@@ -55,6 +55,21 @@ test.skipIf(spawnSync('xz', ['--version']).error)('a card with a token is closed
     [0o644, 0o644],
   ])
 })
+
+test.skipIf(spawnSync('xz', ['--version']).error)(
+  'an image that stays here is compressed less than one for a release',
+  () => {
+    const image = join(folder, 'os.img')
+    // What repeats at a distance, only the slower way sees.
+    const half = randomBytes(2 ** 20)
+    const sizes = [false, true].map((isQuick) => {
+      writeFileSync(join(folder, 'card.img'), Buffer.concat([half, half]))
+      release({ card: join(folder, 'card.img'), image, holdsToken: false, isQuick })
+      return statSync(`${image}.xz`).size
+    })
+    expect(sizes.map((size) => Math.round(size / half.length))).toEqual([1, 2])
+  },
+)
 
 test('the list for Raspberry Pi Imager says what its files are', async () => {
   const [image, compressed] = [join(folder, 'os.img'), join(folder, 'os.img.xz')]

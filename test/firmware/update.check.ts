@@ -11,9 +11,10 @@ import type { InfoMessage, SoftwareState } from '../../broker/protocol/messages.
 import { RELEASE_FILE } from '../../firmware-scripts/release/signing.ts'
 import { type Bramble, removeFolder, startBramble } from '../harness/bramble.ts'
 import { type Pipeline, startPipeline } from '../harness/pipeline.ts'
-import { packageFor } from './built.ts'
+import { buildPackage, packageFor } from './built.ts'
 import { type BootedBoard, bootBoard, layOutBoard, until } from './container.ts'
 import { type Front, startFront } from './front.ts'
+import { takeTurn } from './turns.ts'
 import { createVersions, PUBLISHER } from './versions.ts'
 
 const root = new URL('../..', import.meta.url).pathname
@@ -28,12 +29,13 @@ RestartSec=1
 `
 const FRAME_EVERY_MS = 1_000
 
+let done: () => Promise<void>
 let work: string
 let bramble: Bramble
 let front: Front
 let board: BootedBoard
 let pipeline: Pipeline
-let versions: ReturnType<typeof createVersions>
+let versions: Awaited<ReturnType<typeof createVersions>>
 let sending: NodeJS.Timeout
 let sent = 0
 
@@ -75,11 +77,13 @@ const runs = (): Promise<string> => board.inside('bramble-agent --version')
 const journal = (): Promise<string> => board.inside('journalctl --no-pager -o cat -u bramble-agent.service')
 
 beforeAll(async () => {
+  await buildPackage('amd64')
+  done = await takeTurn('containers')
   work = mkdtempSync(join(tmpdir(), 'bramble-update-'))
   bramble = await startBramble({ flags: ['--agents', '0', '--no-demo'] })
   front = await startFront(bramble.ready.console.url)
   pipeline = await startPipeline(bramble.ready)
-  versions = createVersions(work, 'amd64')
+  versions = await createVersions(work, 'amd64')
   await install()
   await software(() => true)
   sending = setInterval(() => {
@@ -123,6 +127,7 @@ afterAll(async () => {
   await bramble?.stop()
   await removeFolder(bramble.data)
   rmSync(work, { recursive: true })
+  await done()
 })
 
 test('a file with other bytes than were signed is refused, and what runs goes on', async () => {

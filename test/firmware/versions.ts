@@ -1,19 +1,19 @@
 // Versions of the agent for tests: the real bundle under another number, with lines before its first one where something is to go wrong.
 import { execFileSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeKey } from '../../console/up/models-sign.ts'
 import type { Architecture } from '../../firmware-scripts/deb/elf.ts'
-import { RELEASE_FILE, signFolder } from '../../firmware-scripts/release/signing.ts'
+import { RELEASE_FILE, readKey, signFolder } from '../../firmware-scripts/release/signing.ts'
 import { ROOT } from '../harness/bramble.ts'
 
 export const PUBLISHER = 'acme'
 
 /** `publicKey` as boards and consoles are given it; releases lie in folders of `work`. */
-export function createVersions(work: string, architecture: Architecture) {
-  const { privateKey: key } = generateKeyPairSync('ed25519')
+export async function createVersions(work: string, architecture: Architecture) {
   const keyFile = join(work, 'key.pem')
-  writeFileSync(keyFile, key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  const publicKey = await makeKey(keyFile)
+  const key = readKey(keyFile)
   const args = ['--arch', architecture, '--key', keyFile, '--publisher', PUBLISHER, '--out', work]
   const built = execFileSync(process.execPath, ['firmware-scripts/release/main.ts', ...args], {
     cwd: ROOT,
@@ -21,7 +21,7 @@ export function createVersions(work: string, architecture: Architecture) {
     stdio: ['ignore', 'pipe', 'ignore'],
   }).trim()
   return {
-    publicKey: key.export({ format: 'jwk' }).x ?? '',
+    publicKey,
     make(version: string, lines = ''): string {
       const folder = join(work, version)
       cpSync(built, folder, { recursive: true })
