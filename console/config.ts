@@ -46,6 +46,8 @@ const Settings = z
     accountFeeUnits: z.coerce.bigint('must be a whole number of base units').nonnegative().default(0n),
     /** The account that keeps a batch from being paid twice is given up so long after it is final. */
     markerDays: Whole(1, 3_650).default(30),
+    /** Milliseconds of a slot, for a local chain that is made by this start; 32 of them and a transaction is final. */
+    slotMs: Whole(20, 10_000).default(400),
     /** Payouts go through address lookup tables where these save more than they cost. */
     lookupTables: Switch.default(true),
     /** Smaller deposits wait until their sum reaches it. */
@@ -91,6 +93,7 @@ export const SETTING_NAMES = {
   minimumPayoutUnits: ['', 'BRAMBLE_MINIMUM_PAYOUT_UNITS'],
   accountFeeUnits: ['', 'BRAMBLE_ACCOUNT_FEE_UNITS'],
   markerDays: ['', 'BRAMBLE_MARKER_DAYS'],
+  slotMs: ['', 'BRAMBLE_SLOT_MS'],
   lookupTables: ['--no-lookup-tables', 'BRAMBLE_LOOKUP_TABLES'],
   minimumDepositUnits: ['', 'BRAMBLE_MINIMUM_DEPOSIT_UNITS'],
   feeBps: ['', 'BRAMBLE_FEE_BPS'],

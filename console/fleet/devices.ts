@@ -38,7 +38,7 @@ export interface DevicesOptions {
   readonly db: Kysely<Database>
   readonly now: () => number
   readonly emit: (change: Change) => void
-  /** A board that was reachable is not any more: its leases should go to others. */
+  /** A board is not reachable any more, or was started anew: its leases should go to others. */
   readonly onGone: (device: string) => void
 }
 
@@ -100,6 +100,8 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   const change = (id: string, difference: Partial<Board>): boolean => {
     const held = kept.get(id)
     if (held === undefined) return false
+    // Frames live in a board's memory: what it was given before it started anew it has answered, or never will.
+    if (difference.info && difference.info.boot !== held.board.info?.boot) onGone(id)
     held.board = { ...held.board, ...difference }
     unsaved.add(id)
     review(id, held)
@@ -157,10 +159,8 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
       unsaved.clear()
       if (ids.length === 0) return
       try {
-        await save(
-          db,
-          ids.flatMap((id) => kept.get(id)?.board ?? []),
-        )
+        const boards = ids.flatMap((id) => kept.get(id)?.board ?? [])
+        await save(db, boards)
       } catch (error) {
         for (const id of ids) unsaved.add(id)
         throw error

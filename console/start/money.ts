@@ -60,6 +60,7 @@ async function openChain({ config }: MoneyOptions, { now, log, stack }: Surround
     folder: join(config.data, 'chain'),
     host: config.host,
     port: config.chain,
+    slotMs: config.slotMs,
     now,
     log: log.child({ part: 'chain' }),
   })

@@ -1,62 +1,16 @@
 // What failed for a moment is tried again, by itself or when somebody asks for it.
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { convergeHandler } from '../../agent/commands/converge.ts'
 import type { Proof } from '../../agent/packages/judging.ts'
 import type { PackagesOptions } from '../../agent/packages.ts'
-import type { PackageState } from '../../broker/protocol/messages.ts'
 import { readPackage } from '../../models/catalog.ts'
 import { HostError } from '../../models/runtime/host.ts'
-import {
-  type Board,
-  type BoardOptions,
-  type Console,
-  createBoard,
-  createPaperHost,
-  createPublisher,
-  MODELS,
-  removeFolders,
-  startConsole,
-  temporaryFolder,
-  version,
-} from './packages-rig.ts'
+import { type Board, createPaperHost, MODELS } from './packages-rig.ts'
+import { openPackagesStage } from './packages-stage.ts'
 
-const acme = createPublisher()
-let console: Console
-let boards: Board[] = []
-let data: string
-
-beforeEach(async () => {
-  console = await startConsole([acme])
-  data = await temporaryFolder()
-})
-afterEach(async () => {
-  await Promise.all(boards.map((board) => board.stop()))
-  boards = []
-  await console.close()
-})
-afterAll(removeFolders)
-
-async function boardWith(options: Partial<BoardOptions> = {}): Promise<Board> {
-  const board = createBoard({ url: console.url, data, ...options })
-  boards.push(board)
-  await board.start()
-  return board
-}
-
-async function offer(name: string) {
-  const files = await version('fashion', name)
-  return console.offer('fashion', name, files, acme.sign('fashion', name, files))
-}
-
-async function told(board: Board, ...models: Parameters<Console['want']>): Promise<void> {
-  console.want(...models)
-  await board.packages.converge()
-}
-const serves =
-  (name: string) =>
-  (_: readonly PackageState[], versions: Record<string, string>): boolean =>
-    versions['fashion'] === name
+const stage = openPackagesStage()
+const { boardWith, offer, told, serves } = stage
 
 /** Time passes, `ms` at a time, until it is so. */
 const later = (board: Board, ms = 10_000) =>
@@ -111,7 +65,7 @@ describe("a model of the board's own folder that does not load", () => {
     await board.until(serves('2.0.0'))
     await expect.poll(() => [...host.loaded.keys()]).toEqual(['fashion@2.0.0'])
     host.left = 2
-    console.want()
+    stage.console.want()
     await board.packages.converge()
     await later(board).toEqual({ fashion: '1.0.0' })
     expect(host.left).toBeLessThan(0)
@@ -133,7 +87,7 @@ describe('golden cases that could not be run', () => {
 
   test('are run again, and the version is served once they come out right', async () => {
     const { prove, tried } = proofs(trouble('timeout'), trouble('crashed'))
-    console.want(await offer('2.0.0'))
+    stage.console.want(await offer('2.0.0'))
     const board = await boardWith({ prove })
     await board.until(([fashion]) => fashion?.reason !== undefined)
     expect(board.packages.states()).toMatchObject([{ state: 'waiting', reason: 'bag.png: crashed' }])
@@ -142,7 +96,7 @@ describe('golden cases that could not be run', () => {
   })
 
   test('are run again by the next process, too', async () => {
-    console.want(await offer('2.0.0'))
+    stage.console.want(await offer('2.0.0'))
     const first = await boardWith({ prove: async () => trouble('timeout') })
     await first.until(([fashion]) => fashion?.reason !== undefined)
     await first.stop()
@@ -157,13 +111,13 @@ describe('golden cases that could not be run', () => {
       if (left-- > 0) throw new HostError('load-failed', 'no memory just now')
       await host.load(pkg)
     }
-    console.want(await offer('2.0.0'))
+    stage.console.want(await offer('2.0.0'))
     const board = await boardWith({ host: { ...host, load } })
     await later(board).toEqual({ fashion: '2.0.0' })
   })
 
   test('on five occasions, at least ten minutes apart, refuse the version', async () => {
-    console.want(await offer('2.0.0'))
+    stage.console.want(await offer('2.0.0'))
     const board = await boardWith({ prove: async () => trouble('timeout') })
     const state = () => board.packages.states()[0]
     await expect.poll(() => state()?.reason).toBe('bag.png: timeout')

@@ -1,6 +1,6 @@
 // What a console, a line or a publisher may do wrong, or mean ill: nothing of it is ever served, and what served goes on.
 import { generateKeyPairSync } from 'node:crypto'
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readPins, TrustError } from '../../agent/packages/trust.ts'
 import type { Release } from '../../broker/protocol/packages.ts'
 import {
@@ -9,46 +9,28 @@ import {
   type Board,
   type BoardOptions,
   type Console,
-  createBoard,
   createPublisher,
   type Files,
   lengthField,
-  removeFolders,
   sha256,
-  startConsole,
-  temporaryFolder,
   treeOf,
   varint,
   version,
   whole,
 } from './packages-rig.ts'
+import { openPackagesStage } from './packages-stage.ts'
 
-const acme = createPublisher()
+const stage = openPackagesStage()
+const { acme, boardWith, offered } = stage
 const stranger = createPublisher('stranger')
-let console: Console
-let boards: Board[] = []
-let data: string
-
-beforeEach(async () => {
-  console = await startConsole([acme])
-  data = await temporaryFolder()
-})
-afterEach(async () => {
-  await Promise.all(boards.map((board) => board.stop()))
-  boards = []
-  await console.close()
-})
-afterAll(removeFolders)
 
 /** A board that serves fashion@1.1.0 and is then told to serve `wanted`. */
 async function told(wanted: ReturnType<Console['offer']>, options: Partial<BoardOptions> = {}): Promise<Board> {
   const first = await version('fashion', '1.1.0')
-  console.want(console.offer('fashion', '1.1.0', first, acme.sign('fashion', '1.1.0', first)))
-  const board = createBoard({ url: console.url, data, ...options })
-  boards.push(board)
-  await board.start()
+  stage.console.want(offered('fashion', '1.1.0', first))
+  const board = await boardWith(options)
   await board.until((_, versions) => versions['fashion'] === '1.1.0')
-  console.want(wanted)
+  stage.console.want(wanted)
   await board.packages.converge()
   return board
 }
@@ -68,13 +50,13 @@ const modelOf = (files: Files): { bytes: Buffer; digest: string } => {
 describe('a release', () => {
   const refusal = async (jws: (files: Files) => string, options: Partial<BoardOptions> = {}): Promise<string> => {
     const files = await version('fashion', '2.0.0')
-    return reasonOf(await told(console.offer('fashion', '2.0.0', files, jws(files)), options), 'refused')
+    return reasonOf(await told(stage.console.offer('fashion', '2.0.0', files, jws(files)), options), 'refused')
   }
 
   test('signed with another key is refused, and not one of its files is fetched', async () => {
     const forger = createPublisher(acme.id)
     expect(await refusal((files) => forger.sign('fashion', '2.0.0', files))).toContain('signature')
-    expect(console.fetched()).not.toContain(modelOf(await version('fashion', '2.0.0')).digest)
+    expect(stage.console.fetched()).not.toContain(modelOf(await version('fashion', '2.0.0')).digest)
   })
 
   test('of a publisher that the console does not name is refused', async () => {
@@ -84,10 +66,8 @@ describe('a release', () => {
   test('of a publisher that the console trusts is refused where the owner pinned another', async () => {
     const pinned = createPublisher('pinned')
     const files = await version('fashion', '2.0.0')
-    console.want(console.offer('fashion', '2.0.0', files, acme.sign('fashion', '2.0.0', files)))
-    const board = createBoard({ url: console.url, data, pins: new Map([[pinned.id, pinned.key]]) })
-    boards.push(board)
-    await board.start()
+    stage.console.want(offered('fashion', '2.0.0', files))
+    const board = await boardWith({ pins: new Map([[pinned.id, pinned.key]]) })
     await board.until(([fashion]) => fashion?.state === 'refused')
     expect(board.versions()).toEqual({})
   })
@@ -131,8 +111,8 @@ describe('a release', () => {
 
   test('that is not the one asked for is never looked at', async () => {
     const files = await version('fashion', '2.0.0')
-    const wanted = console.offer('fashion', '2.0.0', files, acme.sign('fashion', '2.0.0', files))
-    console.lie(wanted.release, (_, response) =>
+    const wanted = offered('fashion', '2.0.0', files)
+    stage.console.lie(wanted.release, (_, response) =>
       response.end(
         acme.sign('fashion', '2.0.0', files, (r) => {
           r.at = '2020-01-01T00:00:00Z'
@@ -143,11 +123,11 @@ describe('a release', () => {
   })
 
   test('loses its place when its publisher is not trusted any more, and what was before comes back', async () => {
-    console.trust(acme, stranger)
+    stage.console.trust(acme, stranger)
     const files = await version('fashion', '2.0.0')
-    const board = await told(console.offer('fashion', '2.0.0', files, stranger.sign('fashion', '2.0.0', files)))
+    const board = await told(stage.console.offer('fashion', '2.0.0', files, stranger.sign('fashion', '2.0.0', files)))
     await board.until((_, versions) => versions['fashion'] === '2.0.0')
-    console.trust(acme)
+    stage.console.trust(acme)
     await board.packages.converge()
     await board.until((_, versions) => versions['fashion'] === '1.1.0')
     expect(board.packages.states()[0]?.reason).toContain('not trusted')
@@ -157,7 +137,7 @@ describe('a release', () => {
 describe('a package', () => {
   const refusal = async (bend: Bend): Promise<string> => {
     const files = await version('fashion', '2.0.0', 1, bend)
-    const board = await told(console.offer('fashion', '2.0.0', files, acme.sign('fashion', '2.0.0', files)))
+    const board = await told(offered('fashion', '2.0.0', files))
     return reasonOf(board, 'refused')
   }
 
@@ -218,22 +198,18 @@ describe('a package', () => {
     const files = await version('fashion', '2.0.0', 1, (manifest) => {
       manifest.golden = []
     })
-    const wanted = console.offer('fashion', '2.0.0', files, acme.sign('fashion', '2.0.0', files))
+    const wanted = offered('fashion', '2.0.0', files)
     const first = await told(wanted)
     await reasonOf(first, 'refused')
     await first.stop()
-    const asked = console.asked.length
-    const second = createBoard({ url: console.url, data })
-    boards.push(second)
-    await second.start()
+    const asked = stage.console.asked.length
+    const second = await boardWith()
     await second.packages.converge()
     await second.until(([fashion]) => fashion?.state === 'refused')
-    expect(console.asked.slice(asked).map(({ path }) => path)).not.toContain(`/boards/releases/${wanted.release}`)
+    expect(stage.console.asked.slice(asked).map(({ path }) => path)).not.toContain(`/boards/releases/${wanted.release}`)
     expect(second.versions()).toEqual({ fashion: '1.1.0' })
     await second.stop()
-    const third = createBoard({ url: console.url, data, version: '1.0.1' })
-    boards.push(third)
-    await third.start()
+    const third = await boardWith({ version: '1.0.1' })
     await third.until(([fashion]) => fashion?.state === 'refused')
     expect(third.proven).toEqual(['fashion@1.1.0'])
   })
@@ -241,17 +217,14 @@ describe('a package', () => {
 
 describe('a file', () => {
   const files = version('fashion', '2.0.0', 256)
-  const offered = async () => {
-    const all = await files
-    return console.offer('fashion', '2.0.0', all, acme.sign('fashion', '2.0.0', all))
-  }
+  const offeredHere = async () => offered('fashion', '2.0.0', await files)
   const lie = async (answer: Answer): Promise<Board> => {
-    console.lie(modelOf(await files).digest, answer)
-    return told(await offered())
+    stage.console.lie(modelOf(await files).digest, answer)
+    return told(await offeredHere())
   }
   /** The console comes to its senses; the board tries again by itself, and once more where what it had was wrong. */
   const served = async (board: Board): Promise<void> => {
-    console.lie(modelOf(await files).digest)
+    stage.console.lie(modelOf(await files).digest)
     const isServed = (): boolean => board.versions()['fashion'] === '2.0.0'
     while (!isServed()) {
       await board.until(([fashion]) => isServed() || fashion?.state === 'waiting')
@@ -327,7 +300,7 @@ describe('a file', () => {
     expect(board.packages.states()[0]?.percent).toBeGreaterThan(0)
     await board.advance(10_000)
     await board.until((_, versions) => versions['fashion'] === '2.0.0')
-    const ranges = console.asked.filter(({ path }) => path.endsWith(digest)).map(({ range }) => range)
+    const ranges = stage.console.asked.filter(({ path }) => path.endsWith(digest)).map(({ range }) => range)
     expect(ranges).toEqual([undefined, `bytes=${half}-`])
   })
 
@@ -371,10 +344,10 @@ describe('a file', () => {
     )
     await board.until(([fashion]) => (fashion?.percent ?? 0) >= 0 && fashion?.state === 'downloading')
     const first = await version('fashion', '1.1.0')
-    console.want(console.offer('fashion', '1.1.0', first, acme.sign('fashion', '1.1.0', first)))
+    stage.console.want(offered('fashion', '1.1.0', first))
     await board.packages.converge()
     await expect
-      .poll(async () => Object.keys(await treeOf(data)).filter((path) => path.includes('staging')))
+      .poll(async () => Object.keys(await treeOf(stage.data)).filter((path) => path.includes('staging')))
       .toEqual([])
     expect(board.packages.states()).toEqual([])
   })

@@ -41,6 +41,12 @@ describe('config', () => {
     expect(read({ BRAMBLE_LOOKUP_TABLES: '0' })).toMatchObject({ config: { lookupTables: false } })
   })
 
+  it('has a local chain with the slots of a cluster unless told otherwise', () => {
+    expect(read({})).toMatchObject({ config: { slotMs: 400 } })
+    expect(read({ BRAMBLE_SLOT_MS: '50' })).toMatchObject({ config: { slotMs: 50 } })
+    expect(read({ BRAMBLE_SLOT_MS: '1' })).toMatchObject({ ok: false })
+  })
+
   it('takes an empty variable for an unset one', () => {
     expect(read({ BRAMBLE_AGENTS: '' })).toMatchObject({ config: { agents: 2 } })
   })

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { HeartbeatMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
+import type { HeartbeatMessage, InfoMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
 import type { Change } from '../../console/events.ts'
 import { createDevices, type Devices } from '../../console/fleet/devices.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
@@ -19,6 +19,18 @@ const HEARTBEAT: HeartbeatMessage = {
   outbox: 0,
   memMiB: 120,
   freeMiB: 300,
+}
+
+const INFO: InfoMessage = {
+  device: 'dev-a',
+  name: 'calm-teal-owl',
+  boot: 'first',
+  at: '2026-11-22T12:00:00.000Z',
+  version: '0.1.0',
+  board: { model: 'test', arch: 'arm64', cpus: 4, memMiB: 429 },
+  runtime: { ort: '1.30.0', provider: 'cpu', cpu: 'arm64', decoder: 'none', flags: [] },
+  models: [],
+  limits: { payloadBytes: 1_048_576, queuedFrames: 64 },
 }
 
 const VITALS: VitalsMessage = {
@@ -95,6 +107,20 @@ describe('the boards', () => {
   it('are gone at once when they say so', () => {
     devices.status('dev-a', 'online', false)
     devices.status('dev-a', 'offline', false)
+    expect(gone).toEqual(['dev-a'])
+  })
+
+  it('no longer have what they were given before they started anew', async () => {
+    const info = (boot: string) => ({ ...INFO, boot })
+    devices.info('dev-a', info('first'))
+    await devices.turn()
+    devices = await open()
+    gone.length = 0
+    devices.info('dev-a', info('first'))
+    expect(gone).toEqual([])
+    devices.info('dev-a', info('second'))
+    expect(gone).toEqual(['dev-a'])
+    devices.info('dev-b', info('first'))
     expect(gone).toEqual(['dev-a'])
   })
 

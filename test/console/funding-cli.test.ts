@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Keypair } from '@solana/web3.js'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { RequesterDetail } from '../../console/routes/requesters.ts'
 import type { LedgerCheck } from '../../console/routes/shapes.ts'
 import { readKeyFile } from '../../console/settlement/keys.ts'
 import { createSolana, type Solana } from '../../console/settlement/solana.ts'
@@ -101,10 +102,11 @@ it('lets a requester in, credits what it pays, spends it, and pays the rest back
   const told = await bramble('requesters', 'deposit', 'gate')
   const [, depositWallet = ''] = /mint to (\S+)/.exec(told.out) ?? []
   await pay(wallet, depositWallet, 20_000_000n)
-  await until(
-    async () => (await bramble('requesters', 'show', 'gate')).out.includes('budget 20 BRMB') || undefined,
-    'the credit',
-  )
+  await until(async () => {
+    const { requester } = (await (await here.call('/api/requesters/gate')).json()) as RequesterDetail
+    return requester.budget === '20000000' || undefined
+  }, 'the credit')
+  expect((await bramble('requesters', 'show', 'gate')).out).toContain('budget 20 BRMB')
   expect((await ask()).status).toBe(202)
 
   expect(await bramble('requesters', 'withdraw', 'gate', '5')).toMatchObject({

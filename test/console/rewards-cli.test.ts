@@ -85,11 +85,9 @@ it('gives the proof of a receipt once its payout is final, which holds without t
   expect(await rewards('proof', idOf(0))).toMatchObject({ code: 1, err: expect.stringMatching(/in no closed epoch/) })
   expect((await here.call('/api/payouts', { method: 'POST' })).status).toBe(200)
   const file = join(here.data, 'proof.json')
-  const written = await until(async () => {
-    const answer = await rewards('proof', idOf(1), '--out', file)
-    return answer.code === 0 ? answer : undefined
-  }, 'the payout to be final')
-  expect(written.out).toBe(`Written to ${file}.`)
+  const path = `/api/rewards/receipts/${idOf(1)}/proof`
+  await until(async () => (await here.call(path)).ok || undefined, 'the payout to be final')
+  expect(await rewards('proof', idOf(1), '--out', file)).toMatchObject({ code: 0, out: `Written to ${file}.` })
   const { treasury } = await json<Rewards>('/api/rewards')
   const flags = ['--treasury', treasury.address, '--rpc-url', here.money.rpcUrl]
   const verified = await bramble('rewards', 'verify', file, ...flags)

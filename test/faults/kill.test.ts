@@ -1,6 +1,6 @@
 // kill -9 of each process in mid-stream, and what must hold after: every accepted task answered once, every receipt
 // credited once, the books clean.
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LedgerCheck, Rewards } from '../../console/routes/shapes.ts'
 import { childrenOf } from '../bench/processes.ts'
 import { type Bramble, removeFolder, samePorts, startBramble } from '../harness/bramble.ts'
@@ -12,12 +12,13 @@ const FLAGS = ['--no-demo', '--agents', '2', '--hold-s', '1', '--settle-every-s'
 
 let bramble: Bramble
 let pipeline: Pipeline
+let sent = 0
 
-async function start(): Promise<void> {
-  bramble = await startBramble({ flags: FLAGS })
-  pipeline = await startPipeline(bramble.ready)
-  for (let i = 0; i < TASKS; i += 1) pipeline.send(`task-${i}`, MODEL)
-  await pipeline.answered(TASKS / 6)
+/** Tasks, of which some are answered and most are under way. */
+async function traffic(): Promise<void> {
+  const before = sent
+  for (; sent < before + TASKS; sent += 1) pipeline.send(`task-${sent}`, MODEL)
+  await pipeline.answered(before + TASKS / 6)
 }
 
 const agents = () => childrenOf(bramble.child.pid ?? 0).filter(({ command }) => command.includes('agent/main.ts'))
@@ -27,7 +28,7 @@ const credited = ({ owners }: Rewards): bigint =>
   owners.reduce((sum, o) => sum + BigInt(o.pending) + BigInt(o.payable) + BigInt(o.inPayout) + BigInt(o.paid), 0n)
 
 async function expectAllAnsweredAndPaidOnce(): Promise<void> {
-  await pipeline.answered(TASKS)
+  await pipeline.answered(sent)
   for (const [task, answers] of pipeline.answers) {
     // Told again after a restart is fine; told differently is a second run.
     for (const answer of answers) expect(answer, task).toEqual(answers[0])
@@ -37,7 +38,7 @@ async function expectAllAnsweredAndPaidOnce(): Promise<void> {
     '/api/models',
   )
   const price = BigInt((Array.isArray(models) ? models : models.models).find(({ id }) => id === MODEL)?.price ?? 0)
-  const expected = (price - (price * 500n) / 10_000n - (price * 500n) / 10_000n) * BigInt(TASKS)
+  const expected = (price - (price * 500n) / 10_000n - (price * 500n) / 10_000n) * BigInt(sent)
   await expect
     .poll(async () => credited(await bramble.api<Rewards>('/api/rewards')), { timeout: 60_000, interval: 200 })
     .toBe(expected)
@@ -47,7 +48,11 @@ async function expectAllAnsweredAndPaidOnce(): Promise<void> {
   expect(check.checks.filter(({ ok }) => !ok)).toEqual([])
 }
 
-afterEach(async () => {
+beforeAll(async () => {
+  bramble = await startBramble({ flags: FLAGS })
+  pipeline = await startPipeline(bramble.ready)
+})
+afterAll(async () => {
   await pipeline.close()
   await bramble.stop()
   await removeFolder(bramble.data)
@@ -55,19 +60,19 @@ afterEach(async () => {
 
 describe('kill -9 in mid-stream', { timeout: 120_000 }, () => {
   it('of an agent loses no task and pays each once', async () => {
-    await start()
+    await traffic()
     process.kill(agents()[0]?.pid ?? 0, 'SIGKILL')
     await expectAllAnsweredAndPaidOnce()
   })
 
   it('of an inference host loses no task and pays each once', async () => {
-    await start()
+    await traffic()
     for (const agent of agents()) process.kill(childrenOf(agent.pid)[0]?.pid ?? 0, 'SIGKILL')
     await expectAllAnsweredAndPaidOnce()
   })
 
   it('of the console loses no task and pays each once', async () => {
-    await start()
+    await traffic()
     const { ready, data } = bramble
     await bramble.kill()
     bramble = await startBramble({ data, ports: samePorts(ready), flags: FLAGS })

@@ -1,7 +1,8 @@
 // The consoles of a history: they die at the steps that it names, and their database may come back as it was at an earlier moment.
 import type { History } from './histories.ts'
 import type { Lab } from './lab.ts'
-import { CrashSignal, createLife, type World } from './payout-world.ts'
+import { CrashSignal, createLife } from './mortal.ts'
+import type { World } from './payout-world.ts'
 
 /** As if a packet held 582 bytes: two payouts to new wallets. */
 const SMALLER_BYTES = 650
@@ -25,8 +26,8 @@ export interface Consoles {
   readonly isCalm: boolean
   readonly crashes: number
   readonly restored: number
-  /** Of the life with the most of them. */
-  readonly steps: number
+  /** Of the life with the most of them: the kinds of its steps so far. */
+  readonly steps: readonly string[]
 }
 
 export function createConsoles(
@@ -110,7 +111,8 @@ export function createConsoles(
       return restored
     },
     get steps() {
-      return Math.max(...living.map(({ life }) => life.steps))
+      const lives = living.map(({ life }) => life.steps)
+      return lives.reduce((longest, steps) => (steps.length > longest.length ? steps : longest))
     },
   }
 }

@@ -6,8 +6,10 @@ import { lostShares } from '../../console/settlement/lost.ts'
 import type { Token } from '../../console/settlement/solana.ts'
 import { createConsoles } from './consoles.ts'
 import { createEvents } from './events.ts'
+import type { Faults } from './faulty-network.ts'
 import { createLab, type Lab } from './lab.ts'
-import { createRandom, createWorld, type Faults, type Verdict, verdictOf, type World } from './payout-world.ts'
+import { createWorld, type Verdict, verdictOf, type World } from './payout-world.ts'
+import { createRandom } from './random.ts'
 import { paidThrough, tablesOnChain } from './table-trouble.ts'
 
 const MAX_TURNS = 3_000
@@ -53,8 +55,8 @@ export interface History {
 
 export interface Played {
   readonly verdict: Verdict
-  /** Of the longest life, until everybody was paid. */
-  readonly steps: number
+  /** The kinds of all steps of the longest life, in order, until everybody was paid. */
+  readonly steps: readonly string[]
   readonly turns: number
   readonly restored: number
   /** Payments whose owner the operator had to name. */
@@ -98,7 +100,7 @@ export async function playOn(lab: Lab, token: Token, history: History): Promise<
   }
   // What comes back at the very end is still to be compared with the chain, and what was sent before may still land.
   consoles.settle()
-  const { steps } = consoles
+  const steps = [...consoles.steps]
   let isQuiet = false
   // Where nothing is ever late, nothing is under way.
   const least = restores > 0 ? 100 : faults.late > 0 ? 12 : 2

@@ -1,6 +1,7 @@
 // The history of a seed: chance decides, and replays exactly.
+import { type Faults, NO_FAULTS } from './faulty-network.ts'
 import type { History } from './histories.ts'
-import { createRandom, type Faults, NO_FAULTS } from './payout-world.ts'
+import { createRandom } from './random.ts'
 
 /** Each kind of trouble by itself, and together. */
 const WEATHER: readonly Faults[] = [

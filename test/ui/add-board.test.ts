@@ -50,44 +50,43 @@ describe.runIf(BROWSER_RUNS)('the page "Add board" of a console that others can 
     if (bramble) await removeFolder(bramble.data)
   }, START_MS)
 
-  it.each(['light', 'dark'] as const)(
-    'shows the file as a code, the lines, and the board that comes (%s)',
-    async (colorScheme) => {
-      const name = `porch-${colorScheme}`
-      const context = await browser.newContext({ viewport: { width: 1280, height: 1600 }, colorScheme })
-      context.setDefaultTimeout(WAIT_MS)
-      const page = await context.newPage()
-      await page.goto(`${bramble.ready.console.url}/#token=${bramble.ready.console.token}`)
-      await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Devices' }).click()
-      await page.getByRole('link', { name: 'Add board' }).first().click()
-      await page.getByLabel('Name').fill(name)
-      await page.getByRole('button', { name: 'Make a token' }).click()
-      const download = page.waitForEvent('download')
-      await page.getByRole('button', { name: 'Download bramble.toml' }).click()
-      const text = await readFile(await (await download).path(), 'utf8')
-      const read = readEnrolmentFile(text)
-      if (!read.ok) throw new Error('the file is none')
-      const { token } = read.file
-      expect(read.file).toEqual({ console: PUBLIC, token, name })
+  it('shows the file as a code, in the light and in the dark, the lines, and the board that comes', async () => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 1600 }, colorScheme: 'light' })
+    context.setDefaultTimeout(WAIT_MS)
+    const page = await context.newPage()
+    await page.goto(`${bramble.ready.console.url}/#token=${bramble.ready.console.token}`)
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Devices' }).click()
+    await page.getByRole('link', { name: 'Add board' }).first().click()
+    await page.getByLabel('Name').fill('porch')
+    await page.getByRole('button', { name: 'Make a token' }).click()
+    const download = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'Download bramble.toml' }).click()
+    const text = await readFile(await (await download).path(), 'utf8')
+    const read = readEnrolmentFile(text)
+    if (!read.ok) throw new Error('the file is none')
+    const { token } = read.file
+    expect(read.file).toEqual({ console: PUBLIC, token, name: 'porch' })
 
-      const link = cardLink(PUBLIC, text)
-      const { size, data } = encode(link, { border: BORDER })
-      await page.getByRole('img', { name: 'QR code that opens this file' }).waitFor()
-      expect(await modulesOn(page, size)).toEqual(withoutBorder(data))
-      expect(cardIn(new URL(link).hash)).toBe(text)
+    const link = cardLink(PUBLIC, text)
+    const { size, data } = encode(link, { border: BORDER })
+    await page.getByRole('img', { name: 'QR code that opens this file' }).waitFor()
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme })
+      expect(await modulesOn(page, size), colorScheme).toEqual(withoutBorder(data))
+    }
+    expect(cardIn(new URL(link).hash)).toBe(text)
 
-      const line = `bramble-agent enroll --console ${PUBLIC} --token ${token} --name ${name}`
-      expect(await page.locator('.copy code').allTextContents()).toEqual([
-        `sudo ${line}`,
-        `npx ${line} && npx bramble-agent run`,
-      ])
+    const line = `bramble-agent enroll --console ${PUBLIC} --token ${token} --name porch`
+    expect(await page.locator('.copy code').allTextContents()).toEqual([
+      `sudo ${line}`,
+      `npx ${line} && npx bramble-agent run`,
+    ])
 
-      const folder = await freshFolder()
-      const words = line.split(' ').map((word) => (word === PUBLIC ? bramble.ready.console.url : word))
-      await promisify(execFile)(process.execPath, [`${ROOT}agent/main.ts`, ...words.slice(1), '--data', folder])
-      await page.getByRole('region', { name: 'New boards' }).getByRole('link', { name }).waitFor()
-      await removeFolder(folder)
-      await context.close()
-    },
-  )
+    const folder = await freshFolder()
+    const words = line.split(' ').map((word) => (word === PUBLIC ? bramble.ready.console.url : word))
+    await promisify(execFile)(process.execPath, [`${ROOT}agent/main.ts`, ...words.slice(1), '--data', folder])
+    await page.getByRole('region', { name: 'New boards' }).getByRole('link', { name: 'porch' }).waitFor()
+    await removeFolder(folder)
+    await context.close()
+  })
 })

@@ -54,9 +54,12 @@ export interface Journal {
 
 const COLUMNS = 'seq, signature, slot, unix_time AS unixTime, wire, memo, err, meta'
 
+/** Another process may be just closing it; longer than that it is in use, and somebody waits to be told so. */
+const CLOSING_MS = 500
+
 const openFile = (folder: string): Database.Database => {
   try {
-    const db = new Database(join(folder, 'chain.db'))
+    const db = new Database(join(folder, 'chain.db'), { timeout: CLOSING_MS })
     // One process per chain; the lock goes with the process, also at kill -9. FULL: an answered transaction survives
     // a power cut, as the console's own database does, or the two would disagree about who was paid.
     for (const pragma of ['locking_mode = EXCLUSIVE', 'journal_mode = WAL', 'synchronous = FULL']) db.pragma(pragma)

@@ -2,9 +2,8 @@
 import type { Kysely } from 'kysely'
 import type { Database } from '../../store/schema.ts'
 import { encodeBase58 } from '../base58.ts'
-import { fill } from '../fill.ts'
 import { memoOf } from '../memo.ts'
-import { MAX_TRANSACTION_BYTES, type PayoutChain, type Share } from '../payer.ts'
+import { MAX_TRANSACTION_BYTES, type PayoutChain } from '../payer.ts'
 import type { Listing } from './shelf.ts'
 import type { ShelfTable } from './step.ts'
 import { type LookupTable, MAX_ADDRESSES } from './table-chain.ts'
@@ -46,13 +45,22 @@ export function capacitiesOf(chain: Chain): Capacities {
   const lines = Array.from({ length: SAMPLE_LINES }, (_, index) => {
     return { wallet: encodeBase58(Buffer.alloc(32, index + 1)), units: 1n }
   })
-  const table: LookupTable = { address: chain.treasury, addresses: lines.map(({ wallet }) => chain.accountOf(wallet)) }
   const holds = (through: readonly LookupTable[]): number => {
-    const fits = (part: readonly Share[]) =>
-      chain.sizeOf({ ...payment, lines: part }, NONE, through) <= MAX_TRANSACTION_BYTES
-    return fill(lines, fits)[0]?.length ?? 1
+    const fits = (count: number) =>
+      chain.sizeOf({ ...payment, lines: lines.slice(0, count) }, NONE, through) <= MAX_TRANSACTION_BYTES
+    let count = 1
+    while (count < lines.length && fits(count + 1)) count += 1
+    return count
   }
-  return { perPlain: holds([]), perTable: holds([table]) }
+  let perTable: number | undefined
+  return {
+    perPlain: holds([]),
+    // Deriving so many accounts takes a while, and few consoles pay as many as would make a table worth thinking of.
+    get perTable() {
+      perTable ??= holds([{ address: chain.treasury, addresses: lines.map(({ wallet }) => chain.accountOf(wallet)) }])
+      return perTable
+    },
+  }
 }
 
 export interface Demand {

@@ -1,0 +1,2 @@
+// An outage of ten minutes, where `npm test` plays two.
+import '../faults/outages.test.ts'
