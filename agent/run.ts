@@ -1,5 +1,6 @@
 // `bramble-agent run`: opens everything in the order it depends on, and closes it in reverse.
 import { randomUUID } from 'node:crypto'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -267,4 +268,6 @@ async function serve({ membership, host, cores, serving, core, log }: Connected,
   await announce()
   const { device, name } = membership
   log.info({ device, name, models: serving.names(), runtime: await host.runtime(), cores }, 'serving')
+  // By itself Node keeps compiled code when it exits, which a board that is only ever cut from its power never does.
+  flushCompileCache()
 }

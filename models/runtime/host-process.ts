@@ -53,6 +53,8 @@ function serve(): void {
   const lane = createLane({
     async open(model) {
       const opened = await openModel(model, settings)
+      // By itself Node keeps compiled code when it exits, which a board that is only ever cut from its power never does.
+      flushCompileCache()
       // The file's bytes are in the session now.
       globalThis.gc?.({ type: 'major', execution: 'sync' })
       return opened

@@ -1,10 +1,11 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { bundle } from '../../firmware-scripts/deb/bundle.ts'
 import { machineOf } from '../../firmware-scripts/deb/elf.ts'
+import { startLoneBoard } from '../bench/board.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const files = join(root, 'firmware-scripts/deb/files')
@@ -82,26 +83,39 @@ describe.skipIf(!has('systemd-analyze'))('the service on a Jetson', () => {
 })
 
 describe('the bundle', () => {
-  test('answers with the same digest as the sources', { timeout: 120_000 }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'bramble-bundle-'))
+  const folder = mkdtempSync(join(tmpdir(), 'bramble-bundle-'))
+  const main = join(folder, 'agent/main.js')
+  beforeAll(async () => {
     await bundle(root, join(folder, 'agent'))
     for (const name of ['models', 'node_modules']) symlinkSync(join(root, name), join(folder, name))
     writeFileSync(join(folder, 'package.json'), '{"version":"1.2.3","type":"module"}')
     mkdirSync(join(folder, 'home'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('answers with the same digest as the sources', () => {
     const run = (main: string, ...args: string[]) =>
       spawnSync(process.execPath, [main, ...args], {
         encoding: 'utf8',
         env: { PATH: process.env['PATH'], HOME: join(folder, 'home'), BRAMBLE_DATA: join(folder, 'data') },
       })
-    const main = join(folder, 'agent/main.js')
     expect(run(main, '--version').stdout.trim()).toBe('1.2.3')
     const frame = join(root, 'models/mobilenet-v1/golden/coffee.jpg')
     const digests = [main, join(root, 'agent/main.ts')].map(
       (program) => JSON.parse(run(program, 'infer', frame, '--model', 'mobilenet-v1', '--json').stdout).digest,
     )
-    rmSync(folder, { recursive: true })
     expect(digests[0]).toMatch(/^[0-9a-f]{64}$/)
     expect(digests[0]).toBe(digests[1])
+  })
+
+  test('keeps its compiled code and that of its inference process while it serves: it may never end by itself', async () => {
+    const board = await startLoneBoard(['fashion'], join(folder, 'lone'), (args, env) =>
+      spawn(process.execPath, [main, ...args], { env: { PATH: process.env['PATH'], ...env }, stdio: 'ignore' }),
+    )
+    const kept = (): string[] => globSync('{code,home/.cache/bramble}/*/*', { cwd: join(folder, 'lone') })
+    const places = (): number => new Set(kept().map((path) => path.split('/', 1)[0])).size
+    await vi.waitUntil(() => places() === 2, { timeout: 60_000, interval: 20 })
+    await board.close()
   })
 })
 
