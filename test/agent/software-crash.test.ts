@@ -9,7 +9,7 @@ import { type Console, createPublisher, removeFolders, startConsole, temporaryFo
 import { createSoftwareBoard, installPackage, started, versionFiles } from './software-rig.ts'
 
 /** Each change by itself takes a minute: that is done by test/slow. */
-const STRIDE = process.env['BRAMBLE_SLOW_TESTS'] === undefined ? 5 : 1
+const STRIDE = process.env['BRAMBLE_SLOW_TESTS'] === undefined ? 7 : 1
 const acme = createPublisher()
 const disk = createDisk()
 let console: Console

@@ -21,9 +21,7 @@ import { DEMO_BUDGET, type Seeded, seed } from '../../console/up/seed.ts'
 
 export const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 export const silent = pino({ level: 'silent' })
-/** What is paid is final after 3.2 s instead of 12.8, and a blockhash still lives longer than any pause of a busy machine. */
-export const QUICK_SLOT_MS = 100
-const ANY_PORTS = { http: '0', mqtt: '0', chain: '0', holdS: '0', settleEveryS: '3600', slotMs: String(QUICK_SLOT_MS) }
+const ANY_PORTS = { http: '0', mqtt: '0', chain: '0', holdS: '0', settleEveryS: '3600' }
 
 export interface TestConsole extends RunningConsole {
   readonly seeded: Seeded
@@ -35,7 +33,8 @@ export interface TestConsole extends RunningConsole {
 
 export async function startTestConsole(flags: Flags = {}, now: () => number = Date.now): Promise<TestConsole> {
   const data = await mkdtemp(join(tmpdir(), 'bramble-console-'))
-  const read = readConfig({}, { ...ANY_PORTS, data, ...flags }, 'up', PACKAGE_ROOT)
+  const env = { BRAMBLE_SLOT_MS: process.env['BRAMBLE_SLOT_MS'] }
+  const read = readConfig(env, { ...ANY_PORTS, data, ...flags }, 'up', PACKAGE_ROOT)
   if (!read.ok) throw new Error(read.faults.join('\n'))
   const stack = createClosers()
   const stop = new AbortController()

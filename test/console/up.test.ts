@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ResultMessage } from '../../broker/protocol/messages.ts'
 import type { Device, LedgerCheck, PayoutView, Rewards, TaskView } from '../../console/routes/shapes.ts'
 import type { Ready } from '../../console/up/ready.ts'
-import { PACKAGE_ROOT, QUICK_SLOT_MS, until } from './running-console.ts'
+import { PACKAGE_ROOT, until } from './running-console.ts'
 
 interface Up {
   readonly child: ChildProcess
@@ -18,8 +18,7 @@ interface Up {
 async function startUp(data: string, ...args: readonly string[]): Promise<Up> {
   const ports = ['--http', '0', '--mqtt', '0', '--chain', '0', '--hold-s', '0']
   const main = join(PACKAGE_ROOT, 'console/bramble.js')
-  const env = { ...process.env, BRAMBLE_SLOT_MS: String(QUICK_SLOT_MS) }
-  const child = spawn(process.execPath, [main, 'up', '--data', data, ...ports, ...args], { env })
+  const child = spawn(process.execPath, [main, 'up', '--data', data, ...ports, ...args])
   let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => {

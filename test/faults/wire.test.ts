@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openWired } from './wired.ts'
 
 /** So many as in test/slow meet each moment of the work more often. */
-const CUTS = process.env['BRAMBLE_SLOW_TESTS'] === undefined ? 80 : 200
+const CUTS = process.env['BRAMBLE_SLOW_TESTS'] === undefined ? 50 : 200
 
 let wired: Awaited<ReturnType<typeof openWired>>
 beforeEach(async () => {

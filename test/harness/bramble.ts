@@ -57,14 +57,13 @@ async function untilReady(child: ChildProcess, file: string, output: () => strin
 
 /** Starts `bramble up` with `flags`; free ports and a fresh folder unless given. The caller stops it and removes `data`. */
 export async function startBramble(
-  options: { data?: string; ports?: readonly string[]; flags?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  options: { data?: string; ports?: readonly string[]; flags?: readonly string[] } = {},
 ): Promise<Bramble> {
   const data = options.data ?? (await freshFolder())
   const args = ['console/bramble.js', 'up', '--data', data, ...(options.ports ?? ANY_PORTS), ...(options.flags ?? [])]
-  const env = { ...process.env, ...options.env }
   const file = join(data, 'ready.json')
   await rm(file, { force: true })
-  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (text += chunk))
   await untilReady(child, file, () => text)

@@ -1,4 +1,4 @@
-// A thousand histories of the payout engine, where `npm test` plays twenty: nobody is paid twice, nobody is left out, nothing hangs, and
+// A thousand histories of the payout engine, where `npm test` plays eight: nobody is paid twice, nobody is left out, nothing hangs, and
 // books and chain agree; the naive engine beside it is caught. On a slow machine as many as the time allows.
 import { expect, test } from 'vitest'
 import { faultsOf, simulate } from '../simulate/run.ts'

@@ -14,8 +14,8 @@ const BROWSER_RUNS = process.platform === 'linux' && process.arch === 'x64'
 /** The first start builds the page and loads the models beside a browser that is being unpacked. */
 const START_MS = 90_000
 const WAIT_MS = 20_000
-/** Settled early and often, on a chain that is quick, so that nobody waits a minute for a final payout. */
-const SOON = { flags: ['--hold-s', '1', '--settle-every-s', '3'], env: { BRAMBLE_SLOT_MS: '100' } }
+/** Settled early and often, so that nobody waits a minute. */
+const SOON = ['--hold-s', '1', '--settle-every-s', '3']
 
 let bramble: Bramble
 let browser: Browser
@@ -59,7 +59,7 @@ const faultsOf = (opened: Page): Promise<string[]> => opened.evaluate<string[]>(
 
 describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
   beforeAll(async () => {
-    bramble = await startBramble(SOON)
+    bramble = await startBramble({ flags: SOON })
     browser = await playwright.launch({
       executablePath: await chromium.executablePath(),
       // One process for everything cannot open a second window.
