@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { encodeFrame } from '../../broker/protocol/envelope.ts'
 import { ReceiptBatch } from '../../broker/protocol/receipts.ts'
@@ -124,11 +125,25 @@ export async function openReal({ again = true } = {}) {
       return id
     },
     lease,
+    /** What has no answer is asked again, so many at a time, until it has one: all at once would only be refused. */
+    async askAgain(atOnce: number): Promise<void> {
+      const done = answered()
+      const missing = [...asked].filter((id) => !done.has(id))
+      const lane = async (): Promise<void> => {
+        for (let id = missing.pop(); id !== undefined; id = missing.pop()) {
+          const answer = board.answer(MODEL, id, board.ear.heard.length)
+          void send(id)
+          const said = await Promise.race([answer, pause(AGAIN_MS)])
+          if (!said || !isFinal(JSON.stringify(said))) missing.push(id)
+        }
+      }
+      await Promise.all(Array.from({ length: atOnce }, lane))
+    },
     /** Tasks at a steady rate for a while; more than this machine can do are refused and come again. */
     async traffic(seconds: number, perS = 25): Promise<void> {
       for (let n = 0; n < seconds * perS; n += 1) {
         this.ask()
-        await new Promise((resolve) => setTimeout(resolve, 1_000 / perS))
+        await pause(1_000 / perS)
       }
     },
     /** Ends the process that is running and starts it on the same folder, in front of it `wrap`. */
@@ -139,8 +154,7 @@ export async function openReal({ again = true } = {}) {
     },
     /** Until the judge has nothing to say; a minute later it is given up, and the verdict says what is missing. */
     async settle(everyMs = 250): Promise<void> {
-      for (let waited = 0; waited < 60_000 && verdict().length > 0; waited += everyMs)
-        await new Promise((resolve) => setTimeout(resolve, everyMs))
+      for (let waited = 0; waited < 60_000 && verdict().length > 0; waited += everyMs) await pause(everyMs)
     },
     verdict,
     async close(): Promise<void> {
