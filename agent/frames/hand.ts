@@ -1,7 +1,6 @@
 // The runs that the inference host has in hand, by process: which of them waits for which. The host gives a run to the process
-// that has fewest, of equals to the one that came to its own earliest (models/runtime/crew.ts); here it is noted in the same way,
-// to know what to expect.
-import { RUNS_PER_PROCESS } from '../../models/runtime/host.ts'
+// that is free first (models/runtime/balance.ts); here it is noted by the same rule, to know what to expect.
+import { firstFree, RUNS_PER_PROCESS } from '../../models/runtime/host.ts'
 
 export interface InHand<R> {
   readonly run: R
@@ -46,11 +45,6 @@ interface Lane<R> {
 /** When it came to the first run that it has in hand. */
 export const busySince = <R>({ runs, endedAt }: Process<R>): number => Math.max(runs[0]?.at ?? 0, endedAt)
 
-const isBefore = <R>(lane: Lane<R>, other: Lane<R>): boolean =>
-  lane.runs.length === other.runs.length
-    ? lane.runs.length > 0 && busySince(lane) < busySince(other)
-    : lane.runs.length < other.runs.length
-
 /** `processes`: that take runs now. */
 export function createHand<R>(processes: () => number): Hand<R> {
   const lanes: Lane<R>[] = []
@@ -58,7 +52,7 @@ export function createHand<R>(processes: () => number): Hand<R> {
 
   function next(): Lane<R> {
     while (lanes.length < working()) lanes.push({ runs: [], endedAt: Number.MIN_SAFE_INTEGER })
-    return lanes.slice(0, working()).reduce((best, lane) => (isBefore(lane, best) ? lane : best))
+    return firstFree(lanes.slice(0, working()), (lane) => ({ runs: lane.runs.length, since: busySince(lane) }))
   }
 
   return {

@@ -2,6 +2,7 @@
 // the least busy of those that are ready; what waits for a process that went away is run by another.
 import type { Logger } from 'pino'
 import type { ModelPackage } from '../catalog.ts'
+import { createBalance } from './balance.ts'
 import { messageOf } from './failure.ts'
 import type { Loaded, RunOutcome } from './messages.ts'
 import type { InputFrame } from './tasks/prepared.ts'
@@ -33,13 +34,6 @@ interface Options {
   readonly onNoStart: (how: string) => void
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
   readonly log: Logger
-}
-
-interface Load {
-  /** Handed in and not answered yet. */
-  runs: number
-  /** When it came to the first of them. */
-  since: number
 }
 
 /** When a process that could not join is tried again: what it lacked was memory, most likely. */
@@ -133,34 +127,6 @@ export function createCrew({ processes, hire, quietly, onNoStart, sleep, log }: 
     },
   }
 }
-
-/** Runs each frame in the one that will come to it first. */
-function createBalance(from: () => readonly Worker[]): Pick<Worker, 'run'> {
-  const loads = new WeakMap<Worker, Load>()
-
-  function loadOf(worker: Worker): Load {
-    const load = loads.get(worker) ?? { runs: 0, since: 0 }
-    loads.set(worker, load)
-    return load
-  }
-
-  return {
-    async run(model, frame, until) {
-      const worker = from().reduce((best, one) => (isBefore(loadOf(one), loadOf(best)) ? one : best))
-      const load = loadOf(worker)
-      if (load.runs === 0) load.since = performance.now()
-      load.runs += 1
-      const outcome = await worker.run(model, frame, until)
-      load.runs -= 1
-      load.since = performance.now()
-      return outcome
-    },
-  }
-}
-
-/** Of two that have as much to do, the one that began earlier is free earlier. Idle, the first one: alone, a frame is quickest there. */
-const isBefore = (load: Load, other: Load): boolean =>
-  load.runs === other.runs ? load.runs > 0 && load.since < other.since : load.runs < other.runs
 
 function sumOf(stats: readonly WorkerStats[]): WorkerStats {
   const add = (pick: (one: WorkerStats) => number): number => stats.reduce((total, one) => total + pick(one), 0)

@@ -18,6 +18,7 @@ import { createStart } from './start.ts'
 import type { InputFrame } from './tasks/prepared.ts'
 import { CLOSED, createWorker, type ProcessStats } from './worker.ts'
 
+export { firstFree } from './balance.ts'
 export type { RunOutcome } from './messages.ts'
 export { RUNS_PER_PROCESS } from './queue.ts'
 

@@ -1,22 +1,13 @@
 import { statSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createRig } from './buffer-rig.ts'
+import { describe, expect, test } from 'vitest'
 import { startOutbox } from './outbox-rig.ts'
-
-let rig: ReturnType<typeof createRig>
-beforeEach(() => {
-  rig = createRig()
-})
-afterEach(() => rig.remove())
-
-const start = (options?: Parameters<typeof startOutbox>[1]) => startOutbox(rig, options)
 
 describe('commits', () => {
   const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
 
   test('share one write when answers come together', async () => {
     let writes = 0
-    const { add, advance, broker, said } = start({
+    const { add, advance, broker, said } = startOutbox({
       write: (real) => (changes) => {
         writes += 1
         return real(changes)
@@ -31,7 +22,7 @@ describe('commits', () => {
 
   test('keep an answer that the disk refused, take no work meanwhile, and write it later', async () => {
     let broken = true
-    const { add, advance, broker, said, commits } = start({
+    const { add, advance, broker, said, commits } = startOutbox({
       write: (real) => (changes) => {
         if (broken) throw full
         return real(changes)
@@ -51,7 +42,7 @@ describe('commits', () => {
   test('come twice as far apart as the last one took, so that a slow card has time for other work', async () => {
     let elapse: (ms: number) => void = () => undefined
     let writes = 0
-    const { add, advance, broker, elapsing } = start({
+    const { add, advance, broker, elapsing } = startOutbox({
       write: (real) => (changes) => {
         writes += 1
         elapse(40)
@@ -69,7 +60,7 @@ describe('commits', () => {
 
   test('wait for the answers of a long line, but not for one that has got short', async () => {
     let line = 0
-    const { add, advance, broker, said } = start({ inHouse: () => line })
+    const { add, advance, broker, said } = startOutbox({ inHouse: () => line })
     broker('on')
     add(0)
     await advance(0)
@@ -90,9 +81,9 @@ describe('commits', () => {
   })
 
   test('copy the log into the file after a quarter minute without work, if it has grown', async () => {
-    const { add, advance, broker, outbox } = start()
+    const { add, advance, broker, outbox, file } = startOutbox()
     broker('on')
-    const size = (suffix: string) => statSync(`${rig.file}${suffix}`).size
+    const size = (suffix: string) => statSync(`${file}${suffix}`).size
     for (let n = 0; n < 40; n += 1) {
       add(n)
       await advance(20)
@@ -108,7 +99,7 @@ describe('commits', () => {
   })
 
   test('end the process when the file itself is broken', async () => {
-    const { add, advance } = start({
+    const { add, advance } = startOutbox({
       write: () => () => {
         throw Object.assign(new Error('malformed'), { code: 'SQLITE_CORRUPT' })
       },

@@ -1,20 +1,24 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { LinkError } from '../../broker/link/terms.ts'
 import { ResultMessage } from '../../broker/protocol/messages.ts'
-import { createRig, DEVICE, idOf, refusal, sample } from './buffer-rig.ts'
+import { DEVICE, idOf, refusal, sample } from './buffer-rig.ts'
 import { startOutbox } from './outbox-rig.ts'
 
-let rig: ReturnType<typeof createRig>
-beforeEach(() => {
-  rig = createRig()
-})
-afterEach(() => rig.remove())
-
-const start = (options?: Parameters<typeof startOutbox>[1]) => startOutbox(rig, options)
+/** One answer, told and acknowledged. */
+async function settled() {
+  const started = startOutbox()
+  started.broker('on')
+  started.add(1)
+  await started.advance(1_000)
+  started.outbox.acknowledged(1)
+  await started.advance(5_000)
+  started.said()
+  return started
+}
 
 describe('the outbox, over a broker that is away, silent or refuses', () => {
   test('sends results and batch again, in order, when no ack came for ten seconds', async () => {
-    const { broker, add, said, advance, outbox } = start()
+    const { broker, add, said, advance, outbox } = startOutbox()
     broker('on')
     add(1)
     add(2)
@@ -36,7 +40,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('an answer larger than the broker takes becomes an error, and nothing waits for it', async () => {
-    const { broker, commits, outbox, add, said, sent, advance, refuse } = start({ console: false })
+    const { broker, commits, outbox, add, said, sent, advance, refuse } = startOutbox({ console: false })
     broker('on')
     refuse((payload) =>
       payload.length > 2_000 ? new LinkError('too-large', '5021 bytes, and b takes at most 2000') : undefined,
@@ -65,7 +69,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('what the broker refuses is tried again now and then, and the rest goes on at once', async () => {
-    const { broker, add, said, advance, refuse, buffer, outbox } = start()
+    const { broker, add, said, advance, refuse, buffer, outbox } = startOutbox()
     broker('on')
     refuse((payload) => (payload.includes('"t1"') ? new LinkError('publish-refused', 'Not authorized') : undefined))
     add(1)
@@ -84,7 +88,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('goes on when the wall clock is set back an hour', async () => {
-    const { broker, add, said, advance, set } = start()
+    const { broker, add, said, advance, set } = startOutbox()
     broker('on')
     add(1)
     await advance(1_000)
@@ -98,7 +102,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('keeps everything while the broker is away and sends it when it is back', async () => {
-    const { broker, add, said, advance, outbox, buffer } = start()
+    const { broker, add, said, advance, outbox, buffer } = startOutbox()
     for (let n = 0; n < 5; n += 1) add(n)
     await advance(1_000)
     expect(said()).toEqual([])
@@ -111,7 +115,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('sends again what was in flight when the connection broke', async () => {
-    const { broker, commits, add, said, advance, pending } = start()
+    const { broker, commits, add, said, advance, pending } = startOutbox()
     broker('silent')
     add(1)
     commits.add(sample(1))
@@ -127,7 +131,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('sends what was not acknowledged again at once on a new connection', async () => {
-    const { broker, add, said, advance } = start()
+    const { broker, add, said, advance } = startOutbox()
     broker('on')
     add(1)
     await advance(1_000)
@@ -139,7 +143,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('does not send a result twice because its batch was cut while its PUBACK was still out', async () => {
-    const { broker, add, said, advance, pending } = start()
+    const { broker, add, said, advance, pending } = startOutbox()
     broker('silent')
     add(1)
     await advance(1_000)
@@ -150,7 +154,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('goes on after a publish was refused on a connection that stayed', async () => {
-    const { broker, add, said, advance, pending } = start()
+    const { broker, add, said, advance, pending } = startOutbox()
     broker('silent')
     add(1)
     await advance(10)
@@ -164,13 +168,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('sends a stored answer once, however often its task came while there was no connection', async () => {
-    const { broker, add, said, advance, outbox, buffer } = start()
-    broker('on')
-    add(1)
-    await advance(1_000)
-    outbox.acknowledged(1)
-    await advance(5_000)
-    said()
+    const { broker, said, advance, outbox, buffer } = await settled()
     broker('off')
     for (let n = 0; n < 100; n += 1) outbox.again(buffer.answered('m', 't1')?.seq ?? 0)
     broker('on')
@@ -179,20 +177,14 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('publishes a stored answer again when its task comes again', async () => {
-    const { broker, add, said, advance, outbox, buffer } = start()
-    broker('on')
-    add(1)
-    await advance(1_000)
-    outbox.acknowledged(1)
-    await advance(5_000)
-    said()
+    const { said, advance, outbox, buffer } = await settled()
     outbox.again(buffer.answered('m', 't1')?.seq ?? 0)
     await advance(0)
     expect(said()).toEqual(['t1'])
   })
 
   test('does not believe an ack for a batch that was never made', async () => {
-    const { broker, add, advance, outbox, buffer } = start()
+    const { broker, add, advance, outbox, buffer } = startOutbox()
     broker('on')
     add(1)
     await advance(1_000)
@@ -202,7 +194,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('begins a new chain when the console, for a minute, names less than it had acknowledged', async () => {
-    const { broker, add, said, advance, outbox, buffer } = start()
+    const { broker, add, said, advance, outbox, buffer } = startOutbox()
     broker('on')
     for (const n of [1, 2, 3]) {
       add(n)

@@ -1,20 +1,20 @@
 // The outbox over a real buffer file, in a time of its own, with a broker that is on, off or silent.
 import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
 import type { Buffer as Outbox } from '../../agent/outbox/buffer.ts'
 import { createCommits } from '../../agent/outbox/commits.ts'
 import { createOutbox } from '../../agent/outbox.ts'
-import { type createRig, idOf, RUNTIME, task } from './buffer-rig.ts'
+import { createRig, idOf, RUNTIME, task } from './buffer-rig.ts'
 import { createFakeClock } from './fake-clock.ts'
-
-type Rig = ReturnType<typeof createRig>
 
 const log = pino({ level: 'silent' })
 
 export function startOutbox(
-  rig: Rig,
   options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write']; inHouse?: () => number } = {},
 ) {
   const { clock, advance, set, elapse } = createFakeClock()
+  const rig = createRig()
+  onTestFinished(() => rig.remove())
   const buffer = rig.open()
   const origin = buffer.origin('boot', RUNTIME)
   const said: string[] = []
@@ -48,6 +48,7 @@ export function startOutbox(
     ...(options.console !== false && { receiptsTopic: 'receipts' }),
   })
   return {
+    file: rig.file,
     buffer,
     commits,
     outbox,

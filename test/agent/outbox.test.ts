@@ -1,18 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createRig, RUNTIME, refusal, sample, task } from './buffer-rig.ts'
+import { describe, expect, test } from 'vitest'
+import { RUNTIME, refusal, sample, task } from './buffer-rig.ts'
 import { startOutbox } from './outbox-rig.ts'
-
-let rig: ReturnType<typeof createRig>
-beforeEach(() => {
-  rig = createRig()
-})
-afterEach(() => rig.remove())
-
-const start = (options?: Parameters<typeof startOutbox>[1]) => startOutbox(rig, options)
 
 describe('the outbox', () => {
   test('publishes an answer as soon as it is committed, and its receipt within half a second', async () => {
-    const { broker, add, said, advance } = start()
+    const { broker, add, said, advance } = startOutbox()
     broker('on')
     add(1)
     await advance(0)
@@ -25,7 +17,7 @@ describe('the outbox', () => {
   })
 
   test('cuts a batch in time although answers never stop coming', async () => {
-    const { broker, add, said, advance } = start()
+    const { broker, add, said, advance } = startOutbox()
     broker('on')
     for (let n = 0; n < 40; n += 1) {
       add(n)
@@ -35,7 +27,7 @@ describe('the outbox', () => {
   })
 
   test('an answer does not wait for the acks of the batches before its own', async () => {
-    const { broker, add, said, advance } = start()
+    const { broker, add, said, advance } = startOutbox()
     broker('on')
     for (let n = 0; n < 1_000; n += 1) {
       add(n)
@@ -51,7 +43,7 @@ describe('the outbox', () => {
   })
 
   test('says nothing twice while acks come', async () => {
-    const { broker, add, said, advance, outbox, buffer } = start()
+    const { broker, add, said, advance, outbox, buffer } = startOutbox()
     broker('on')
     add(1)
     await advance(1_000)
@@ -63,7 +55,7 @@ describe('the outbox', () => {
   })
 
   test('hands batches over in the order of their chain, also when the first has to wait for its results', async () => {
-    const { broker, add, said, advance, pending } = start()
+    const { broker, add, said, advance, pending } = startOutbox()
     broker('silent')
     add(1)
     await advance(1_000)
@@ -79,7 +71,7 @@ describe('the outbox', () => {
   })
 
   test('never has more than 24 answers in flight', async () => {
-    const { broker, add, advance, pending } = start()
+    const { broker, add, advance, pending } = startOutbox()
     broker('silent')
     for (let n = 0; n < 60; n += 1) add(n)
     await advance(50)
@@ -90,7 +82,7 @@ describe('the outbox', () => {
   })
 
   test('sends at most eight batches without an ack', async () => {
-    const { broker, buffer, commits, said, advance, outbox } = start()
+    const { broker, buffer, commits, said, advance, outbox } = startOutbox()
     const origin = buffer.origin('boot', RUNTIME)
     for (let n = 0; n < 1_000; n += 1) commits.add(task(n, origin))
     await advance(1_000)
@@ -103,7 +95,7 @@ describe('the outbox', () => {
   })
 
   test('takes the PUBACK as the ack where there is no console', async () => {
-    const { broker, commits, said, advance, buffer } = start({ console: false })
+    const { broker, commits, said, advance, buffer } = startOutbox({ console: false })
     const { receipt: _, ...plain } = task(1, 0)
     broker('on')
     commits.add(plain)
@@ -113,7 +105,7 @@ describe('the outbox', () => {
   })
 
   test('tells when everything is published', async () => {
-    const { broker, add, advance, outbox, pending } = start()
+    const { broker, add, advance, outbox, pending } = startOutbox()
     broker('silent')
     add(1)
     await advance(0)
@@ -130,7 +122,7 @@ describe('the outbox', () => {
 
 describe('what need not be kept', () => {
   test('goes out without touching the card, and is written only when it cannot be sent', async () => {
-    const { broker, outbox, said, advance, buffer } = start()
+    const { broker, outbox, said, advance, buffer } = startOutbox()
     broker('on')
     outbox.take(sample(1))
     outbox.take(refusal(1, false))
@@ -147,7 +139,7 @@ describe('what need not be kept', () => {
   })
 
   test('is written when the connection breaks under it, or when too much is under way', async () => {
-    const { broker, outbox, said, advance, pending } = start()
+    const { broker, outbox, said, advance, pending } = startOutbox()
     broker('silent')
     for (let n = 0; n < 30; n += 1) outbox.take(sample(n))
     await advance(10)
@@ -161,7 +153,7 @@ describe('what need not be kept', () => {
   })
 
   test('is told while the disk takes nothing, and ends there without a connection', async () => {
-    const { broker, add, outbox, said, advance, commits, buffer } = start({
+    const { broker, add, outbox, said, advance, commits, buffer } = startOutbox({
       write: () => () => {
         throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
       },

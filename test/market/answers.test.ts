@@ -8,6 +8,18 @@ import { openStage } from './stage.ts'
 
 const stage = openStage()
 
+/** A board has answered t1, and the link takes nothing. */
+async function answeredUnheard() {
+  const pool = await startPool(stage.store)
+  pool.boards.push(candidate(stage.a.device))
+  await pool.offer('t1')
+  const [task] = pool.leasedTo(stage.a.device)
+  pool.link.up = false
+  await pool.dispatcher.result(stage.a.device, task!, success(stage.a.device, task!, pool.clock.now))
+  await pool.settled()
+  return pool
+}
+
 test('waiting for an answer ends with it, at once when it is there, and with the signal', async () => {
   const pool = await startPool(stage.store)
   pool.boards.push(candidate(stage.a.device))
@@ -25,13 +37,7 @@ test('waiting for an answer ends with it, at once when it is there, and with the
 })
 
 test('an answer whose hand-over failed is told again, and only until it is handed over', async () => {
-  const pool = await startPool(stage.store)
-  pool.boards.push(candidate(stage.a.device))
-  await pool.offer('t1')
-  const [task] = pool.leasedTo(stage.a.device)
-  pool.link.up = false
-  await pool.dispatcher.result(stage.a.device, task!, success(stage.a.device, task!, pool.clock.now))
-  await pool.settled()
+  const pool = await answeredUnheard()
   pool.link.up = true
   pool.clock.now += 5_000
   for (let i = 0; i < 3; i++) {
@@ -43,13 +49,7 @@ test('an answer whose hand-over failed is told again, and only until it is hande
 })
 
 test('answers that the process before did not hand over are told in the first turn', async () => {
-  const pool = await startPool(stage.store)
-  pool.boards.push(candidate(stage.a.device))
-  await pool.offer('t1')
-  const [task] = pool.leasedTo(stage.a.device)
-  pool.link.up = false
-  await pool.dispatcher.result(stage.a.device, task!, success(stage.a.device, task!, pool.clock.now))
-  await pool.settled()
+  const pool = await answeredUnheard()
   const next = await startPool(stage.store, pool.clock)
   await next.dispatcher.turn()
   await next.settled()

@@ -5,22 +5,17 @@ import { openEpoch } from '../../console/rewards/epochs.ts'
 import { balanceOf } from '../../console/rewards/ledger.ts'
 import { collectAndReconcile } from '../../console/settlement/collect.ts'
 import { planPayouts } from '../../console/settlement/plan.ts'
-import { SETTINGS, type World } from './payout-world.ts'
-import { openStage, type WorldOptions } from './stage.ts'
+import { SETTINGS } from './payout-world.ts'
+import { openStage } from './stage.ts'
 
 const stage = openStage()
 
-const worldOf = async (owners: number, options: Partial<WorldOptions> = {}): Promise<World> => {
-  const amounts = Array.from({ length: owners }, (_, index) => BigInt(1_000 + index))
-  return stage.open({ amounts, ...options })
-}
-const { drive, batches, expectPaidOnce } = stage
-const lines = () => stage.world.store.db.selectFrom('payouts').selectAll().orderBy('id').execute()
+const { drive, batches, payouts: lines, expectPaidOnce } = stage
 
 describe('a separate fee payer', () => {
   it('pays fees and rents, and the treasury no lamport', async () => {
     const feePayer = await stage.lab.makeTreasury(stage.token)
-    await worldOf(2, { feePayer })
+    await stage.openFor(2, { feePayer })
     const before = [
       await stage.lab.solana.lamports(stage.world.treasury.address),
       await stage.lab.solana.lamports(feePayer.address),
@@ -40,7 +35,7 @@ describe('a separate fee payer', () => {
 
 describe('a fee for a new token account', () => {
   it('is withheld once, and not where there is an account', async () => {
-    await worldOf(1, { settings: { accountFeeUnits: 100n } })
+    await stage.openFor(1, { settings: { accountFeeUnits: 100n } })
     const { wallet } = stage.world.owners[0]!
     const engine = stage.world.engine()
     await engine.settleNow()
@@ -55,7 +50,7 @@ describe('a fee for a new token account', () => {
   })
 
   it('goes back when the batch comes to nothing', async () => {
-    await worldOf(1, { settings: { accountFeeUnits: 100n } })
+    await stage.openFor(1, { settings: { accountFeeUnits: 100n } })
     const engine = stage.world.engine()
     const { wallet } = stage.world.owners[0]!
     await openEpoch(stage.world.store.db, 0)
@@ -86,7 +81,7 @@ describe('a fee for a new token account', () => {
   })
 
   it('that leaves less than the minimum leaves the money where it is, and says so', async () => {
-    await worldOf(1, { settings: { accountFeeUnits: 1_000n } })
+    await stage.openFor(1, { settings: { accountFeeUnits: 1_000n } })
     const { held } = await stage.world.engine().settleNow()
     const why = 'below the minimum payout: 1000 of 1 base units and 1000 for a new token account'
     expect(held).toMatchObject([{ payee: 'owner1', held: why }])
@@ -96,7 +91,7 @@ describe('a fee for a new token account', () => {
 
 describe('the rent of markers', () => {
   it('comes back long after the batch is final, several in one transaction, and not before', async () => {
-    await worldOf(1, { settings: { keepMarkersMs: 86_400_000 } })
+    await stage.openFor(1, { settings: { keepMarkersMs: 86_400_000 } })
     const engine = stage.world.engine()
     for (let n = 0; n < 3; n++) {
       if (n > 0) await stage.world.credit('owner1', 1n)

@@ -9,17 +9,11 @@ import { fill } from '../../console/settlement/fill.ts'
 import { markerAddress, markerSeed } from '../../console/settlement/marker.ts'
 import { MAX_TRANSACTION_BYTES } from '../../console/settlement/payer.ts'
 import { withdrawalName } from '../../console/settlement/plan-withdrawal.ts'
-import type { World } from './payout-world.ts'
-import { openStage, type WorldOptions } from './stage.ts'
+import { openStage } from './stage.ts'
 
 const stage = openStage()
 
-const worldOf = async (owners: number, options: Partial<WorldOptions> = {}): Promise<World> => {
-  const amounts = Array.from({ length: owners }, (_, index) => BigInt(1_000 + index))
-  return stage.open({ amounts, ...options })
-}
-const { drive, batches, expectPaidOnce } = stage
-const lines = () => stage.world.store.db.selectFrom('payouts').selectAll().orderBy('id').execute()
+const { drive, batches, payouts: lines, expectPaidOnce } = stage
 const wires = () => stage.world.store.db.selectFrom('payout_attempts').select(['batch_id', 'wire']).execute()
 const nameWallet = (payee: string, address: string) =>
   stage.world.store.db.insertInto('wallets').values({ payee, address, since: 0, proof: 'operator' }).execute()
@@ -31,7 +25,7 @@ const newWallet = () => Keypair.generate().publicKey.toBase58()
 
 describe('a transaction', () => {
   it('holds as many payouts as its bytes allow: more where no account must be made', async () => {
-    const { owners } = await worldOf(40)
+    const { owners } = await stage.openFor(40)
     const chain = stage.world.chain()
     const engine = stage.world.engine()
     const { planned, payouts } = await engine.settleNow()
@@ -76,7 +70,7 @@ describe('a transaction', () => {
   })
 
   it('is as large as it was said to be, whatever is in it', async () => {
-    await worldOf(1)
+    await stage.openFor(1)
     const feePayer = await stage.lab.makeTreasury(stage.token)
     const lone = stage.world.chain()
     const apart = stage.lab
@@ -124,7 +118,7 @@ describe('a transaction', () => {
   })
 
   it('makes its marker first, of a seed that only the key knows', async () => {
-    await worldOf(1)
+    await stage.openFor(1)
     const engine = stage.world.engine()
     await engine.settleNow()
     const [batch] = await batches()
@@ -136,7 +130,7 @@ describe('a transaction', () => {
   })
 
   it('charges the rent of an account once and shows it in the line that made it', async () => {
-    const { owners } = await worldOf(2)
+    const { owners } = await stage.openFor(2)
     // The second has its account already.
     stage.lab.freeze(stage.token, owners[1]!.wallet, true)
     stage.lab.freeze(stage.token, owners[1]!.wallet, false)
@@ -154,7 +148,7 @@ describe('a transaction', () => {
 
 describe('two payees with one wallet', () => {
   it('are two lines of one batch, and the account is made and paid for once', async () => {
-    const { owners } = await worldOf(1)
+    const { owners } = await stage.openFor(1)
     await nameWallet('publisher/bramble', owners[0]!.wallet)
     await give(accounts.royalty('bramble'), 70n)
     const engine = stage.world.engine()
@@ -172,7 +166,7 @@ describe('two payees with one wallet', () => {
 
 describe('publishers and requesters', () => {
   it('get royalties like owners, and withdrawals as asked for', async () => {
-    await worldOf(1)
+    await stage.openFor(1)
     const [publisher, requester] = [newWallet(), newWallet()]
     await nameWallet('publisher/bramble', publisher)
     await give(accounts.royalty('bramble'), 70n)
@@ -193,7 +187,7 @@ describe('publishers and requesters', () => {
   })
 
   it('cannot withdraw more than is free', async () => {
-    await worldOf(1)
+    await stage.openFor(1)
     await give(accounts.budget('cam'), 500n)
     const engine = stage.world.engine()
     const asked = stage.world.store.db.transaction().execute((trx) =>
@@ -212,7 +206,7 @@ describe('publishers and requesters', () => {
 
 describe('an account that cannot be paid', () => {
   it('fails its batch before anything is signed; then each payee is paid alone, and it holds up nobody', async () => {
-    const { owners } = await worldOf(4)
+    const { owners } = await stage.openFor(4)
     stage.lab.freeze(stage.token, owners[2]!.wallet, true)
     const engine = stage.world.engine()
     await engine.settleNow()
@@ -241,7 +235,7 @@ describe('an account that cannot be paid', () => {
 
 describe('reconciling with the real chain', () => {
   it('agrees after payouts and finds tokens that left otherwise', async () => {
-    await worldOf(3)
+    await stage.openFor(3)
     const engine = stage.world.engine()
     await engine.settleNow()
     await drive(engine, 50)

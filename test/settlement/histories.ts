@@ -4,12 +4,12 @@ import { checkLedger } from '../../console/rewards/check.ts'
 import { collectAndReconcile } from '../../console/settlement/collect.ts'
 import { lostShares } from '../../console/settlement/lost.ts'
 import type { Token } from '../../console/settlement/solana.ts'
+import { createRandom } from '../harness/random.ts'
 import { createConsoles } from './consoles.ts'
 import { createEvents } from './events.ts'
 import type { Faults } from './faulty-network.ts'
 import { createLab, type Lab } from './lab.ts'
 import { createWorld, type Verdict, verdictOf, type World } from './payout-world.ts'
-import { createRandom } from './random.ts'
 import { paidThrough, tablesOnChain } from './table-trouble.ts'
 
 const MAX_TURNS = 3_000

@@ -1,10 +1,10 @@
 // The control of the histories: an engine as many a service has it. The same harness must catch it paying twice.
 import type { Token } from '../../console/settlement/solana.ts'
+import { createRandom } from '../harness/random.ts'
 import { type Faults, NO_FAULTS } from './faulty-network.ts'
 import { onStage } from './histories.ts'
 import type { Lab } from './lab.ts'
 import { createWorld, type Verdict, verdictOf } from './payout-world.ts'
-import { createRandom } from './random.ts'
 
 /** What many a service does: sign, send, and when no answer comes, sign again. */
 export const playNaively = (seed: number, faults: Faults): Promise<Verdict> =>

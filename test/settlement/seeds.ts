@@ -1,7 +1,8 @@
 // The history of a seed: chance decides, and replays exactly.
+
+import { createRandom } from '../harness/random.ts'
 import { type Faults, NO_FAULTS } from './faulty-network.ts'
 import type { History } from './histories.ts'
-import { createRandom } from './random.ts'
 
 /** Each kind of trouble by itself, and together. */
 const WEATHER: readonly Faults[] = [

@@ -16,6 +16,8 @@ export interface Stage {
   /** The one that was opened last; closed after the test. */
   readonly world: World
   open(options: WorldOptions): Promise<World>
+  /** One of so many owners, each of whom is owed a unit more than the one before. */
+  openFor(owners: number, options?: Partial<WorldOptions>): Promise<World>
   /** Turns, a second apart. */
   drive(engine: Payouts, turns: number): Promise<void>
   /** Until what is sent at once is final. */
@@ -24,15 +26,19 @@ export interface Stage {
   engineWith(over: Partial<PayoutChain>): Payouts
   /** Oldest first. */
   batches(): Promise<Batch[]>
+  payouts(): Promise<Payout[]>
   /** Everybody holds what was owed to it, and the ledger says so. */
   expectPaidOnce(): Promise<void>
   /** What the chain and the books say otherwise. */
   differences(): Promise<readonly unknown[]>
 }
 type Batch = Awaited<ReturnType<typeof batchesOf>>[number]
+type Payout = Awaited<ReturnType<typeof payoutsOf>>[number]
 
 const batchesOf = ({ store: { db } }: World) =>
   db.selectFrom('payout_batches').selectAll().orderBy('created_at').orderBy('id').execute()
+
+const payoutsOf = ({ store: { db } }: World) => db.selectFrom('payouts').selectAll().orderBy('id').execute()
 
 /** Set up before the tests of the file that calls this, and taken down after them. */
 export function openStage(): Stage {
@@ -45,6 +51,12 @@ export function openStage(): Stage {
   })
   afterAll(() => lab.close())
   afterEach(() => world.close())
+
+  async function open(options: WorldOptions): Promise<World> {
+    world = await createWorld({ lab, token, ...options })
+    return world
+  }
+
   return {
     get lab() {
       return lab
@@ -55,10 +67,9 @@ export function openStage(): Stage {
     get world() {
       return world
     },
-    async open(options) {
-      world = await createWorld({ lab, token, ...options })
-      return world
-    },
+    open,
+    openFor: (owners, options) =>
+      open({ amounts: Array.from({ length: owners }, (_, index) => BigInt(1_000 + index)), ...options }),
     drive: (engine, turns) => drive(lab, engine, turns),
     settleAndFinish: (engine) => settleAndFinish(lab, engine),
     engineWith: (over) =>
@@ -72,6 +83,7 @@ export function openStage(): Stage {
         settings: SETTINGS,
       }),
     batches: () => batchesOf(world),
+    payouts: () => payoutsOf(world),
     async expectPaidOnce() {
       for (const { wallet, owed, paid } of await world.ledger()) {
         expect(paid).toBe(owed)

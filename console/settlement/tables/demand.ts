@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely'
 import type { Database } from '../../store/schema.ts'
 import { encodeBase58 } from '../base58.ts'
+import { most } from '../fill.ts'
 import { memoOf } from '../memo.ts'
 import { MAX_TRANSACTION_BYTES, type PayoutChain } from '../payer.ts'
 import type { Listing } from './shelf.ts'
@@ -46,11 +47,8 @@ export function capacitiesOf(chain: Chain): Capacities {
     return { wallet: encodeBase58(Buffer.alloc(32, index + 1)), units: 1n }
   })
   const holds = (through: readonly LookupTable[]): number => {
-    const fits = (count: number) =>
-      chain.sizeOf({ ...payment, lines: lines.slice(0, count) }, NONE, through) <= MAX_TRANSACTION_BYTES
-    let count = 1
-    while (count < lines.length && fits(count + 1)) count += 1
-    return count
+    const bytes = (count: number): number => chain.sizeOf({ ...payment, lines: lines.slice(0, count) }, NONE, through)
+    return most(1, (count) => count <= lines.length && bytes(count) <= MAX_TRANSACTION_BYTES)
   }
   let perTable: number | undefined
   return {
