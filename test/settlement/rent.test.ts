@@ -1,63 +1,60 @@
 // The rent of token accounts, on a real chain: lent once to each payee, not time after time; and the operator's own fees, which
 // leave by the same door, last.
 import { Keypair, PublicKey, TransactionInstruction } from '@solana/web3.js'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { accounts } from '../../console/rewards/accounts.ts'
 import { balanceOf, post } from '../../console/rewards/ledger.ts'
 import { OPERATOR_FEES } from '../../console/rewards/payees.ts'
 import type { PayoutSettings, Payouts } from '../../console/settlement/payouts.ts'
-import type { Token } from '../../console/settlement/solana.ts'
 import { associatedAddress, instructionOf } from '../../console/settlement/solana-connection.ts'
 import * as spl from '../../console/settlement/spl.ts'
-import { createLab, type Lab } from './lab.ts'
-import { createWorld, type World } from './payout-world.ts'
+import { openStage } from './stage.ts'
 
-let lab: Lab
-let token: Token
-let world: World
+const stage = openStage()
 let owner: Keypair
-beforeAll(async () => {
-  lab = await createLab()
-  token = await lab.makeToken()
-})
-afterAll(() => lab.close())
-afterEach(() => world.close())
 
 /** One owner, whose key is known. */
 async function begin(): Promise<void> {
-  world = await createWorld({ lab, token, amounts: [1_000n] })
+  await stage.open({ amounts: [1_000n] })
   owner = Keypair.generate()
-  await lab.solana.airdrop(owner.publicKey.toBase58(), 100_000_000)
+  await stage.lab.solana.airdrop(owner.publicKey.toBase58(), 100_000_000)
   await name('owner1', owner)
 }
 const name = (payee: string, { publicKey }: Keypair) =>
-  world.store.db
+  stage.world.store.db
     .insertInto('wallets')
     .values({ payee, address: publicKey.toBase58(), since: 0, proof: 'operator' })
     .onConflict((conflict) => conflict.column('payee').doUpdateSet({ address: publicKey.toBase58() }))
     .execute()
 const give = (to: ReturnType<typeof accounts.budget>, amount: bigint) =>
-  world.store.db
+  stage.world.store.db
     .transaction()
     .execute((trx) => post(trx, [{ kind: 'grant', ref: to, from: accounts.outside, to, amount, at: 0 }]))
 
-const engineOf = (settings: Partial<PayoutSettings> = {}) => world.engine(undefined, 'console-1', settings)
+const engineOf = (settings: Partial<PayoutSettings> = {}) => stage.world.engine(undefined, 'console-1', settings)
 async function settle(engine: Payouts) {
   const settled = await engine.settleNow()
   for (let turn = 0; turn < 16; turn++) {
-    lab.clock.advance(1_000)
+    stage.lab.clock.advance(1_000)
     await engine.turn()
   }
   return settled
 }
-const heldBy = ({ publicKey }: Keypair) => world.held(publicKey.toBase58())
+const heldBy = ({ publicKey }: Keypair) => stage.world.held(publicKey.toBase58())
 
 /** Sends the tokens away and closes the account: its rent is the owner's. */
 function closeAccount(key: Keypair, units: bigint): void {
   const own = key.publicKey.toBase58()
-  const [from, to] = [own, lab.treasury.address].map((wallet) => associatedAddress(token.mint, wallet))
+  const [from, to] = [own, stage.lab.treasury.address].map((wallet) => associatedAddress(stage.token.mint, wallet))
   const [account, elsewhere] = [from ?? '', to ?? '']
-  const send = { from: account, mint: token.mint, to: elsewhere, authority: own, units, decimals: token.decimals }
+  const send = {
+    from: account,
+    mint: stage.token.mint,
+    to: elsewhere,
+    authority: own,
+    units,
+    decimals: stage.token.decimals,
+  }
   const close = new TransactionInstruction({
     programId: new PublicKey(spl.TOKEN_PROGRAM),
     keys: [
@@ -68,16 +65,18 @@ function closeAccount(key: Keypair, units: bigint): void {
     // CloseAccount.
     data: Buffer.of(9),
   })
-  lab.submit([instructionOf(spl.transferChecked(send)), close], [key])
+  stage.lab.submit([instructionOf(spl.transferChecked(send)), close], [key])
 }
 function openAccount(key: Keypair): void {
   const wallet = key.publicKey.toBase58()
-  const account = associatedAddress(token.mint, wallet)
-  const make = { payer: wallet, account, owner: wallet, mint: token.mint }
-  lab.submit([instructionOf(spl.createAssociatedIdempotent(make))], [key])
+  const account = associatedAddress(stage.token.mint, wallet)
+  const make = { payer: wallet, account, owner: wallet, mint: stage.token.mint }
+  stage.lab.submit([instructionOf(spl.createAssociatedIdempotent(make))], [key])
 }
 const rents = async () =>
-  (await world.store.db.selectFrom('payouts').select('rent_lamports').execute()).map(({ rent_lamports: rent }) => rent)
+  (await stage.world.store.db.selectFrom('payouts').select('rent_lamports').execute()).map(
+    ({ rent_lamports: rent }) => rent,
+  )
 
 it('is not lent again to an owner who closes the account, and the owner is told what to do', async () => {
   await begin()
@@ -85,7 +84,7 @@ it('is not lent again to an owner who closes the account, and the owner is told 
   await settle(engine)
   expect(await heldBy(owner)).toBe(1_000n)
   closeAccount(owner, 1_000n)
-  await world.credit('owner1', 500n)
+  await stage.world.credit('owner1', 500n)
   const why = /has no account of the token, and the rent of one was paid for owner1 before: open it in that wallet/
   expect(await settle(engine)).toMatchObject({
     payouts: 0,
@@ -104,7 +103,7 @@ it('is not lent again under another wallet of the same owner', async () => {
   const engine = engineOf()
   await settle(engine)
   await name('owner1', Keypair.generate())
-  await world.credit('owner1', 500n)
+  await stage.world.credit('owner1', 500n)
   expect(await settle(engine)).toMatchObject({ payouts: 0, held: [{ payee: 'owner1' }] })
 })
 
@@ -113,17 +112,17 @@ it('is charged again where an account costs a fee', async () => {
   const engine = engineOf({ accountFeeUnits: 100n })
   await settle(engine)
   closeAccount(owner, 900n)
-  await world.credit('owner1', 500n)
+  await stage.world.credit('owner1', 500n)
   expect(await settle(engine)).toMatchObject({ payouts: 1 })
   expect(await heldBy(owner)).toBe(400n)
-  expect(await balanceOf(world.store.db, accounts.operatorFees)).toBe(200n)
+  expect(await balanceOf(stage.world.store.db, accounts.operatorFees)).toBe(200n)
 })
 
 it('is held against a withdrawal as well, which must be worth its costs', async () => {
   await begin()
   await give(accounts.budget('cam'), 5_000n)
   const engine = engineOf({ minimumUnits: 50n })
-  const { db } = world.store
+  const { db } = stage.world.store
   const wallet = owner.publicKey.toBase58()
   let asked = 0
   const withdraw = async (units: bigint, by = engine) => {
@@ -131,7 +130,7 @@ it('is held against a withdrawal as well, which must be worth its costs', async 
     const wanted = { requester: 'cam', requestId: `r${asked}`, units, wallet, hasAccount: await by.hasAccount(wallet) }
     await db.transaction().execute((trx) => by.planWithdrawal(trx, wanted))
     for (let turn = 0; turn < 16; turn++) {
-      lab.clock.advance(1_000)
+      stage.lab.clock.advance(1_000)
       await by.turn()
     }
   }
@@ -149,7 +148,7 @@ it('is held against a withdrawal as well, which must be worth its costs', async 
 
 it('the fees of the operator are paid to the wallet that it registered, when everybody else is covered', async () => {
   await begin()
-  const { db } = world.store
+  const { db } = stage.world.store
   // As much as makeTreasury gives, less what the owner has: nothing is left for the operator.
   await give(accounts.budget('cam'), 10n ** 12n - 1_000n)
   await give(accounts.operatorFees, 70n)
@@ -162,8 +161,8 @@ it('the fees of the operator are paid to the wallet that it registered, when eve
   await name(OPERATOR_FEES, operator)
   const why = 'the operator is paid last, and the treasury lacks 70 base units to cover everybody and this'
   expect(await settle(engine)).toMatchObject({ payouts: 1, held: [{ payee: OPERATOR_FEES, held: why }] })
-  const payer = lab.solana.payer(token)
-  const gift = { id: 'g', memo: 'g', marker: null, lines: [{ wallet: world.treasury.address, units: 70n }] }
+  const payer = stage.lab.solana.payer(stage.token)
+  const gift = { id: 'g', memo: 'g', marker: null, lines: [{ wallet: stage.world.treasury.address, units: 70n }] }
   await payer.send(payer.sign(gift, new Set(), await payer.lifetime()).wire)
   expect(await settle(engine)).toMatchObject({ payouts: 1, held: [] })
   expect(await heldBy(operator)).toBe(70n)

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { collectAndReconcile } from '../../console/settlement/collect.ts'
 import type { PayoutChain } from '../../console/settlement/payer.ts'
-import { createPayouts, type Payouts } from '../../console/settlement/payouts.ts'
+import { createPayouts, type PayoutSettings, type Payouts } from '../../console/settlement/payouts.ts'
 import type { Token } from '../../console/settlement/solana.ts'
 import { drive, settleAndFinish } from './driving.ts'
 import { createLab, type Lab, silent } from './lab.ts'
@@ -23,7 +23,7 @@ export interface Stage {
   /** Until what is sent at once is final. */
   settleAndFinish(engine: Payouts): Promise<void>
   /** An engine without lookup tables, whose chain is otherwise in this. */
-  engineWith(over: Partial<PayoutChain>): Payouts
+  engineWith(over: Partial<PayoutChain>, settings?: Partial<PayoutSettings>): Payouts
   /** Oldest first. */
   batches(): Promise<Batch[]>
   payouts(): Promise<Payout[]>
@@ -72,15 +72,15 @@ export function openStage(): Stage {
       open({ amounts: Array.from({ length: owners }, (_, index) => BigInt(1_000 + index)), ...options }),
     drive: (engine, turns) => drive(lab, engine, turns),
     settleAndFinish: (engine) => settleAndFinish(lab, engine),
-    engineWith: (over) =>
+    engineWith: (over, settings) =>
       createPayouts({
         db: world.store.db,
         chain: { ...world.chain(), ...over },
         holder: 'console-1',
         now: lab.clock.now,
         log: silent,
-        moved: () => undefined,
-        settings: SETTINGS,
+        moved: (id, state) => world.moves.push(`${id} ${state}`),
+        settings: { ...SETTINGS, ...settings },
       }),
     batches: () => batchesOf(world),
     payouts: () => payoutsOf(world),
