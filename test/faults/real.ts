@@ -58,7 +58,7 @@ export function launch(command: readonly string[], env: NodeJS.ProcessEnv = proc
   }
 }
 
-/** `again: false`: no task comes again until the test says so (`lease`). */
+/** `again: false`: no task comes again until the test says so (`askAgain`). */
 export async function openReal({ again = true } = {}) {
   let target: number | undefined
   const proxy = await startProxy(() => target)
@@ -93,12 +93,7 @@ export async function openReal({ again = true } = {}) {
     const done = answered()
     for (const id of asked) if (!done.has(id)) void send(id)
   }
-  let leases: NodeJS.Timeout | undefined
-  /** From now on what has no answer comes again. */
-  const lease = (): void => {
-    leases ??= setInterval(sendAgain, AGAIN_MS)
-  }
-  if (again) lease()
+  const leases = again ? setInterval(sendAgain, AGAIN_MS) : undefined
 
   const verdict = (): string[] =>
     judge({
@@ -124,7 +119,6 @@ export async function openReal({ again = true } = {}) {
       void send(id)
       return id
     },
-    lease,
     /** What has no answer is asked again, so many at a time, until it has one: all at once would only be refused. */
     async askAgain(atOnce: number): Promise<void> {
       const done = answered()
