@@ -170,7 +170,7 @@ function fileOf(found: ReadonlyMap<string, Line>): EnrolmentFile {
   }
 }
 
-const SECRET = /^(\s*(?:token|password)\s*=\s*)(["'])(.*)\2(.*)$/
+const SECRET = /^(\s*(?:token|password)\s*=\s*)(["'])(.*)\2(.*)$/s
 
 /**
  * The same text with the secrets gone, exactly as long: written over the old bytes, they are gone from the card's blocks too.

@@ -109,6 +109,8 @@ describe('erasing the secrets', () => {
         expect(Buffer.byteLength(after)).toBe(Buffer.byteLength(text))
         expect(after).toContain('token = ""')
       }),
+      // Line ends to Unicode, not to TOML.
+      { examples: [['a\u2028b'], ['a\u2029b']] },
     )
   })
 })
