@@ -1,6 +1,8 @@
 // Replaces this process by one with the memory settings of a small board.
 import { flushCompileCache } from 'node:module'
+import { join } from 'node:path'
 import { missingFlags, restart } from '../broker/launch.js'
+import { openCodeCache } from './code-cache.ts'
 
 /**
  * MiB of young generation: the default of 16 makes a process that handles frames several times as large as it need be.
@@ -25,20 +27,28 @@ function hasTypeStripper(): boolean {
   return moduleLoadList.includes('NativeModule internal/deps/amaro/dist/index')
 }
 
-/** Does not return when the process is replaced. `load` imports what the process will need, so that it is in the cache. */
+/**
+ * Does not return when the process is replaced. Compiled code is kept in the folder `data`. `load` imports what the process
+ * will need, so that it is in the cache.
+ */
 export async function becomeLean(
   env: Readonly<Record<string, string | undefined>>,
-  cacheFolder: string,
+  data: string,
   load: () => Promise<unknown>,
 ): Promise<void> {
   // Node 22 before 22.15 has no execve; the agent then runs with the defaults.
   if (typeof process.execve !== 'function') return
   if (missingFlags(NODE_FLAGS).length > 0)
-    return replace({ ...env, ...ALLOCATOR, NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] ?? cacheFolder })
+    return replace({ ...env, ...ALLOCATOR, NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] ?? cacheIn(data) })
   await load()
-  if (!hasTypeStripper() || env[CACHE_FILLED] !== undefined) return
+  if (!hasTypeStripper() || env['NODE_COMPILE_CACHE'] === undefined || env[CACHE_FILLED] !== undefined) return
   flushCompileCache()
   replace({ ...env, [CACHE_FILLED]: 'yes' })
+}
+
+function cacheIn(data: string): string | undefined {
+  const folder = join(data, 'code')
+  return openCodeCache(folder, data) ? folder : undefined
 }
 
 function replace(env: Readonly<Record<string, string | undefined>>): void {

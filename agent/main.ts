@@ -132,7 +132,7 @@ const run = defineCommand({
         const config = known(args, runArgs)
         const load = () => Promise.all([import('./logger.ts'), import('./run.ts'), import('./hosting.ts')])
         openDataFolder(config.data)
-        await becomeLean(process.env, join(config.data, 'code'), load)
+        await becomeLean(process.env, config.data, load)
         const [{ openLog }, { startAgent }, { openHost }] = await load()
         const { log, ring, flush } = openLog(config.logLevel)
         process.once('exit', flush)

@@ -30,14 +30,20 @@ export class PrivateFileError extends Error {
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
 const isMissing = (error: unknown): boolean => codeOf(error) === 'ENOENT'
 
-/** Why a disk takes nothing, and what to do; undefined when it is not the disk. */
+const FULL = 'its disk is full; make room'
 const DISK_FAULTS: Readonly<Record<string, string>> = {
   EROFS: 'its disk is read-only; look at the card (dmesg), then mount it for writing',
-  ENOSPC: 'its disk is full; make room',
+  ENOSPC: FULL,
+  SQLITE_FULL: FULL,
   EDQUOT: "this user's share of the disk is full; make room",
   EIO: 'its disk reports errors; look at the card (dmesg)',
 }
-const diskFault = (error: unknown): string | undefined => DISK_FAULTS[String(codeOf(error))]
+
+/** Why a disk takes nothing, and what to do; undefined when it is not the disk. Errors of the system and of SQLite. */
+export function diskFault(error: unknown): string | undefined {
+  const code = String(codeOf(error))
+  return DISK_FAULTS[code.startsWith('SQLITE_IOERR') ? 'EIO' : code]
+}
 
 /** The data folder, made 0700; refused with one sentence when it cannot be written. */
 export function openDataFolder(folder: string): void {

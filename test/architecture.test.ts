@@ -40,7 +40,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'agent/logs': ['agent/logs'],
   'agent/commands': ['agent/commands', 'agent/logs', 'broker/protocol'],
   'agent/home-assistant': ['agent/home-assistant', 'broker/protocol'],
-  'agent/outbox': ['agent/outbox', 'agent/clock.ts', 'broker/protocol'],
+  'agent/outbox': ['agent/outbox', 'agent/clock.ts', 'agent/private-file.ts', 'broker/protocol'],
   'agent/frames': [
     'agent/frames',
     'agent/outbox',

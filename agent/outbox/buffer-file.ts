@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
+import { diskFault } from '../private-file.ts'
 import { MIGRATIONS, OUTBOX_READS } from './migrations.ts'
 import { type SetAside, setAside } from './set-aside.ts'
 
@@ -94,7 +95,7 @@ export const unwritable = (file: string, error: unknown): BufferError | undefine
   error instanceof Database.SqliteError
     ? new BufferError(
         'not-writable',
-        `${file} cannot be written (${error.code}): is the folder writable and the disk not full?`,
+        `${file} cannot be written: ${diskFault(error) ?? `${error.code}; is the folder writable?`}`,
         error,
       )
     : undefined

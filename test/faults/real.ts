@@ -27,6 +27,8 @@ export interface Started {
   /** Resolves with the first line on stdout or stderr that has the text; rejects when the process ends without. */
   said(text: string): Promise<string>
   readonly exited: Promise<number | null>
+  /** All it said, stdout and stderr. */
+  lines(): readonly string[]
 }
 
 /** `command` is run with the agent's command line as its last arguments. */
@@ -44,6 +46,7 @@ export function launch(command: readonly string[], env: NodeJS.ProcessEnv = proc
   return {
     child,
     exited,
+    lines: () => lines,
     said: (text) =>
       Promise.race([
         new Promise<string>((resolve) => {
