@@ -20,9 +20,9 @@ describe('commits', () => {
     expect(said()).toHaveLength(10)
   })
 
-  test('keep an answer that the disk refused, take no work meanwhile, and write it later', async () => {
+  test('keep an answer that the disk refused, take no work meanwhile, say so once, and write it later', async () => {
     let broken = true
-    const { add, advance, broker, said, commits } = startOutbox({
+    const { add, advance, broker, said, commits, logged } = startOutbox({
       write: (real) => (changes) => {
         if (broken) throw full
         return real(changes)
@@ -33,10 +33,15 @@ describe('commits', () => {
     await advance(10)
     expect(commits.failing()).toBe(true)
     expect(said()).toEqual([])
+    await advance(60_000)
     broken = false
     await advance(1_000)
     expect(commits.failing()).toBe(false)
     expect(said()).toContain('t1')
+    expect(logged().map(({ msg }) => msg)).toEqual([
+      'results cannot be written: no new work is taken until they can',
+      'the disk takes results again',
+    ])
   })
 
   test('come twice as far apart as the last one took, so that a slow card has time for other work', async () => {

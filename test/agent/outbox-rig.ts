@@ -7,8 +7,6 @@ import { createOutbox } from '../../agent/outbox.ts'
 import { createRig, idOf, RUNTIME, task } from './buffer-rig.ts'
 import { createFakeClock } from './fake-clock.ts'
 
-const log = pino({ level: 'silent' })
-
 export function startOutbox(
   options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write']; inHouse?: () => number } = {},
 ) {
@@ -19,6 +17,8 @@ export function startOutbox(
   const origin = buffer.origin('boot', RUNTIME)
   const said: string[] = []
   const texts: string[] = []
+  const logged: string[] = []
+  const log = pino({}, { write: (line) => logged.push(line) })
   /** What the broker says to a publish that it does not take. */
   let refuses: ((payload: string) => Error | undefined) | undefined
   const pending: { resolve: () => void; reject: (error: Error) => void }[] = []
@@ -61,6 +61,8 @@ export function startOutbox(
     said: (): string[] => said.splice(0),
     /** The same, as it was sent. */
     sent: (): string[] => texts.splice(0),
+    /** What the log says so far. */
+    logged: (): readonly { msg: string }[] => logged.map((line) => JSON.parse(line)),
     refuse(when: typeof refuses): void {
       refuses = when
     },
