@@ -63,6 +63,13 @@ describe('the places of the queue', () => {
     expect(queue.offer(item({ source: 'newcomer', bytes: 50 }))).toMatchObject({ displaced: [{}, {}] })
     expect(queue.bytes()).toBe(83)
   })
+
+  test('that a newer frame took over are not held against its source', () => {
+    const queue = open()
+    for (let n = 0; n < 10; n += 1) queue.offer(item({ kind: 'frame', source: 'camera', bytes: 20 }))
+    for (const deadline of [100, 200]) queue.offer(item({ source: 'flood', bytes: 40, deadline }))
+    expect(queue.offer(item({ source: 'camera', bytes: 20 }))).toMatchObject({ displaced: [{ deadline: 200 }] })
+  })
 })
 
 describe('the books of the queue', () => {

@@ -16,6 +16,22 @@ const ROOMY = { framesPerModel: 100, bytesPerModel: 1e6, payloadBytes: 200 }
 const frame = (more: { id?: string; source?: string; deadline?: number } = {}) =>
   encodeFrame({ contentType: 'image/jpeg', data: JPEG, ...more })
 
+test('a board that stops waits for its work, the waiting and the running, and for nothing without any', async () => {
+  const { core, receive, turn, advance } = start()
+  await core.work.idle()
+  receive('t0', JPEG)
+  receive('t1', JPEG)
+  let isIdle = false
+  void core.work.idle().then(() => {
+    isIdle = true
+  })
+  await turn()
+  expect(isIdle).toBe(false)
+  await turn()
+  await advance(10)
+  expect(isIdle).toBe(true)
+})
+
 describe('a board that gets hot', () => {
   test('pauses between runs and takes one at a time', async () => {
     const { receive, slow, running, turn, advance } = start()
