@@ -39,6 +39,22 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
     expect(said()).toEqual([])
   })
 
+  test('a console that is away is sent the same batches ever more rarely, and gets all of them soon after it is back', async () => {
+    const { broker, add, said, advance, outbox, buffer } = startOutbox()
+    broker('on')
+    for (let n = 0; n < 1_000; n += 1) add(n)
+    await advance(1_000)
+    await advance(3_600_000)
+    expect(said().length, 'of 290,000 when the window went out every ten seconds').toBeLessThan(10_000)
+    let waitedS = 0
+    for (; buffer.owed() > 0 && waitedS < 1_000; waitedS += 1) {
+      await advance(1_000)
+      const seqs = said().flatMap((text) => (text.startsWith('#') ? [Number(text.slice(1))] : []))
+      if (seqs.length > 0) outbox.acknowledged(Math.max(...seqs))
+    }
+    expect(waitedS).toBeLessThan(320)
+  })
+
   test('an answer larger than the broker takes becomes an error, and nothing waits for it', async () => {
     const { broker, commits, outbox, add, said, sent, advance, refuse } = startOutbox({ console: false })
     broker('on')
