@@ -32,7 +32,7 @@ interface Options {
   readonly tally: Pick<Tally, 'arrived' | 'dropped'>
   readonly buffer: Pick<Buffer, 'answered' | 'full'>
   readonly commits: Pick<Commits, 'holds' | 'failing'>
-  readonly outbox: Pick<Outbox, 'again' | 'acknowledged' | 'isUp'>
+  readonly outbox: Pick<Outbox, 'again' | 'acknowledged' | 'forked' | 'isUp'>
   readonly clock: Pick<Clock, 'now' | 'elapsed'>
   /** This board's clock minus that of whoever writes deadlines; undefined while that is not known. */
   readonly skewMs: () => number | undefined
@@ -115,7 +115,7 @@ export function createIntake(options: Options): Intake {
     const ack = AckMessage.safeParse(jsonOf(payload))
     if (!ack.success) complain('ack', text, 'not an ack {chain, upTo}')
     // An ack of another chain speaks about a file that was set aside.
-    else if (ack.data.chain === chain()) outbox.acknowledged(ack.data.upTo)
+    else if (ack.data.chain === chain()) ack.data.forked ? outbox.forked() : outbox.acknowledged(ack.data.upTo)
   }
 
   return {

@@ -10,11 +10,16 @@ import { createFakeClock } from './fake-clock.ts'
 const log = pino({ level: 'silent' })
 
 export function startOutbox(
-  options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write']; inHouse?: () => number } = {},
+  options: {
+    console?: boolean
+    write?: (real: Outbox['write']) => Outbox['write']
+    inHouse?: () => number
+    rig?: ReturnType<typeof createRig>
+  } = {},
 ) {
   const { clock, advance, set, elapse } = createFakeClock()
-  const rig = createRig()
-  onTestFinished(() => rig.remove())
+  const { rig = createRig() } = options
+  onTestFinished(rig.remove)
   const buffer = rig.open()
   const origin = buffer.origin('boot', RUNTIME)
   const said: string[] = []
