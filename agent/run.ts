@@ -15,7 +15,9 @@ import { type Core, createCore } from './core.ts'
 import { createServing, type Serving } from './frames/serving.ts'
 import { hostFault, type openHost } from './hosting.ts'
 import { createLitter } from './litter.ts'
+import { askWhileCutOff } from './membership/cut-off.ts'
 import { openIdentity } from './membership/identity.ts'
+import type { Renewal } from './membership/renewal.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
 import { createOrigins, type Origins } from './origins.ts'
@@ -191,7 +193,7 @@ async function connect(opened: Opened): Promise<Agent> {
   const connected = { ...opened, core, link, presence, supply, software, senses, neighbours }
   listen(connected)
   const leaving = new AbortController()
-  const renewed = renewal?.run(leaving.signal)
+  const renewed = renewal && keepCredential(renewal, link, leaving.signal)
   async function work(): Promise<void> {
     announce = await begin(connected, origins)
     await Promise.all([supply.run(leaving.signal), software.run(leaving.signal)])
@@ -210,6 +212,12 @@ async function connect(opened: Opened): Promise<Agent> {
     },
   }
 }
+
+const keepCredential = (renewal: Renewal, link: Pick<Link, 'connected'>, signal: AbortSignal) =>
+  Promise.all([
+    renewal.run(signal),
+    askWhileCutOff({ ...renewal, isConnected: () => link.connected, sleep: sleepUntil }, signal),
+  ])
 
 const limitsOf = ({ queueFrames, queueMiB, payloadKiB }: Config) => ({
   framesPerModel: queueFrames,

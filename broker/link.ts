@@ -47,12 +47,29 @@ function checkUrl(url: string): void {
     throw new LinkError('bad-url', `not an MQTT broker's URL: ${url} (mqtt://host:1883, mqtts://, ws:// or wss://)`)
 }
 
+/** Reasons beyond this many are not told any more. */
+const REASONS = 32
+
+/** Why there is no connection is said once: an outage of weeks must not push everything before it out of a small board's log. */
+function createTold() {
+  const told = new Set<string>()
+  return {
+    isNew({ message }: LinkError): boolean {
+      if (told.has(message) || told.size >= REASONS) return false
+      told.add(message)
+      return true
+    },
+    clear: () => told.clear(),
+  }
+}
+
 /** Throws LinkError `bad-url`; every later trouble is retried with full-jitter back-off until close(). */
 export function connectLink(options: LinkOptions): Link {
   const { log, random = Math.random, sleep = sleepUntil } = options
   const { now = performance.now.bind(performance), version: wanted = 4 } = options
-  checkUrl(options.url)
-  const url = brokerOf(options.url)
+  const address = (): string => (typeof options.url === 'function' ? options.url() : options.url)
+  checkUrl(address())
+  let url = brokerOf(address())
   const limits = { ...LINK_LIMITS, ...options.limits }
   const stop = new AbortController()
   const connectListeners: (() => void)[] = []
@@ -61,20 +78,22 @@ export function connectLink(options: LinkOptions): Link {
   let handler: MessageHandler = (topic) => log.warn({ topic }, 'a message came before anybody listened')
   let connection: Connection | undefined
   let connects = 0
+  const told = createTold()
   const dialect = createDialect(wanted, now)
   const inbox = createInbox((...message) => handler(...message), log, limits)
 
   function refuse(reason: LinkError): void {
-    log.warn({ url, code: reason.code, reason: reason.message }, 'the broker refused')
+    log[told.isNew(reason) ? 'warn' : 'debug']({ url, code: reason.code, reason: reason.message }, 'the broker refused')
     for (const listener of refusedListeners) listener(reason)
   }
 
   /** From start to end: how it went, and whether the other version of MQTT is to be tried at once. */
   async function connectOnce(): Promise<'steady' | 'short' | 'again'> {
     const version = dialect.next()
+    url = brokerOf(address())
     const patienceMs = wanted === 'auto' && version === 5 ? limits.trialMs : limits.connectMs
     const listener = { inbox, refuse, understood: dialect.understood }
-    connection = openConnection(options, limits, { version, patienceMs }, listener)
+    connection = openConnection(options, limits, { url: address(), version, patienceMs }, listener)
     if (!(await connection.ready)) return missed(await connection.ended)
     const since = now()
     connects += 1
@@ -83,13 +102,15 @@ export function connectLink(options: LinkOptions): Link {
     const reason = await connection.ended
     log.info({ url, code: reason.code, reason: reason.message }, 'disconnected')
     for (const listener of disconnectListeners) listener(reason)
-    return now() - since >= limits.steadyMs ? 'steady' : 'short'
+    if (now() - since < limits.steadyMs) return 'short'
+    told.clear()
+    return 'steady'
   }
 
   function missed(reason: LinkError): 'short' | 'again' {
     const again = dialect.failed(reason.code)
     if (reason.code === 'version-refused' && !again) refuse(reason)
-    log.info(
+    log[told.isNew(reason) ? 'info' : 'debug'](
       { url, reason: reason.message },
       again ? 'not this version of MQTT: the other one is tried' : 'not connected',
     )
