@@ -10,6 +10,7 @@ import { HeartbeatMessage, InfoMessage } from '../../broker/protocol/messages.ts
 import { killed } from '../agent/board.ts'
 import { launch, openReal, type Real } from '../faults/real.ts'
 
+const COAT = fileURLToPath(new URL('../../models/fashion/golden/coat.png', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 
 const fails = (program: string, ...args: string[]): string | undefined => {
@@ -175,6 +176,26 @@ describe('a data folder that cannot be written', { timeout: 60_000 }, () => {
       expect(left.filter((file) => !['identity.key', 'buffer.db', 'taken'].includes(file))).toEqual([])
     } finally {
       rmSync(folder, { recursive: true })
+    }
+  })
+})
+
+describe('a home folder without room', { timeout: 60_000 }, () => {
+  it('is not filled with compiled code by each start of the inference process', async ({ skip }) => {
+    skip(NO_NAMESPACE !== undefined, `no mounts here: ${NO_NAMESPACE}`)
+    const home = mkdtempSync(join(tmpdir(), 'home-'))
+    try {
+      const shell = `mount -t tmpfs -o size=64k tmpfs ${home} && head -c 60000 /dev/zero > ${home}/taken && "$@"
+        find ${home} -type f -printf 'left %P\\n'`
+      const { NODE_COMPILE_CACHE, ...env } = process.env
+      const infer = [process.execPath, MAIN, 'infer', COAT, '--model', 'fashion', '--data', home]
+      const agent = launch(['unshare', '-rm', 'sh', '-c', shell, 'sh', ...infer], { ...env, HOME: home })
+      await agent.said('left')
+      await agent.exited
+      expect(agent.lines().filter((line) => line.startsWith('left '))).toEqual(['left taken'])
+      expect(agent.lines().join(' ')).toMatch(/coat/i)
+    } finally {
+      rmSync(home, { recursive: true })
     }
   })
 })
