@@ -77,7 +77,7 @@ export function openBuffer(options: BufferOptions): Buffer {
       try {
         return work(...args)
       } catch (error) {
-        const damage = damageOf(options.file, error)
+        const damage = damageOf(options.file, error, options.now())
         if (damage) options.onDamage?.(damage)
         throw damage ?? error
       }
@@ -105,7 +105,7 @@ export function openBuffer(options: BufferOptions): Buffer {
       try {
         sql.addOrigin.run(key)
       } catch (error) {
-        throw damageOf(options.file, error) ?? unwritable(options.file, error) ?? error
+        throw damageOf(options.file, error, options.now()) ?? unwritable(options.file, error) ?? error
       }
       return sql.originId.get(key)?.id ?? 0
     }),
