@@ -112,6 +112,7 @@ export function createOutbox(options: Options): Outbox {
     wake,
     connected() {
       connected = true
+      lost = 0
       resume()
     },
     disconnected() {

@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { LinkError } from '../../broker/link/terms.ts'
 import { ResultMessage } from '../../broker/protocol/messages.ts'
@@ -239,5 +240,23 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
     outbox.acknowledged(buffer.lastSeq())
     await advance(60_000)
     expect(buffer.owed()).toBe(0)
+  })
+
+  test('says of each outage, and once, that what need not be kept is lost for want of a disk', async () => {
+    const lines: string[] = []
+    const { broker, add, advance, outbox } = startOutbox({
+      log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
+      write: () => () => {
+        throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
+      },
+    })
+    add(1)
+    for (let outage = 0; outage < 3; outage += 1) {
+      broker('off')
+      await advance(2_000)
+      for (let n = 0; n < 5; n += 1) outbox.take(sample(n))
+      broker('on')
+    }
+    expect(lines.filter((line) => /are lost/.test(line))).toHaveLength(3)
   })
 })

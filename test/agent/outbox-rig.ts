@@ -1,5 +1,5 @@
 // The outbox over a real buffer file, in a time of its own, with a broker that is on, off or silent.
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { Buffer as Outbox } from '../../agent/outbox/buffer.ts'
 import { createCommits } from '../../agent/outbox/commits.ts'
@@ -7,7 +7,7 @@ import { createOutbox } from '../../agent/outbox.ts'
 import { createRig, idOf, RUNTIME, task } from './buffer-rig.ts'
 import { createFakeClock } from './fake-clock.ts'
 
-const log = pino({ level: 'silent' })
+const silent = pino({ level: 'silent' })
 
 export function startOutbox(
   options: {
@@ -15,10 +15,11 @@ export function startOutbox(
     write?: (real: Outbox['write']) => Outbox['write']
     inHouse?: () => number
     rig?: ReturnType<typeof createRig>
+    log?: Logger
   } = {},
 ) {
   const { clock, advance, set, elapse } = createFakeClock()
-  const { rig = createRig() } = options
+  const { rig = createRig(), log = silent } = options
   onTestFinished(rig.remove)
   const buffer = rig.open()
   const origin = buffer.origin('boot', RUNTIME)
