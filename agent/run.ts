@@ -251,7 +251,7 @@ async function begin(connected: Connected, origins: Origins): Promise<Announce> 
   const announce = createAnnounce({ ...connected, board, notices, clock: systemClock })
   await hostStarted(connected, announce)
   await supply.load()
-  origins.begin(await host.runtime(), config.providers ?? [])
+  origins.begin(await host.runtime())
   await serve(connected, announce)
   return announce
 }

@@ -96,7 +96,7 @@ function tryOpen(file: string, device: string, at: number): BufferFile | SetAsid
 }
 
 /** For an error of SQLite while the agent starts. */
-export const unwritable = (file: string, error: unknown): BufferError | undefined =>
+const unwritable = (file: string, error: unknown): BufferError | undefined =>
   error instanceof Database.SqliteError
     ? new BufferError(
         'not-writable',

@@ -345,16 +345,21 @@ describe('the file', () => {
     const start = (n: number) => {
       const buffer = rig.open()
       buffer.write(add(task(n, buffer.origin(`boot ${n}`, RUNTIME))))
+      buffer.write(cut)
       return buffer
     }
-    start(1)
-    for (let n = 2; n < 30; n += 1) rig.open().origin(`boot ${n}`, RUNTIME)
-    const buffer = start(30)
-    buffer.write({ answers: [], pubacked: [], cut: true })
-    expect([1, 2].map((seq) => rig.verify(buffer.nextBatch(seq - 1)?.jws ?? '').boot)).toEqual(['boot 1', 'boot 30'])
+    for (let n = 1; n < 20; n += 1) {
+      const buffer = start(n)
+      buffer.write({ ...none, upTo: buffer.lastSeq() })
+      rig.later(60 * 60_000)
+      buffer.write(none)
+    }
+    start(20)
+    const buffer = start(21)
+    expect([20, 21].map((seq) => rig.verify(buffer.nextBatch(seq - 1)?.jws ?? '').boot)).toEqual(['boot 20', 'boot 21'])
     buffer.close()
     const db = new Database(rig.file)
-    expect(db.prepare('SELECT boot FROM origins ORDER BY id').pluck().all()).toEqual(['boot 1', 'boot 30'])
+    expect(db.prepare('SELECT boot FROM origins ORDER BY id').pluck().all()).toEqual(['boot 20', 'boot 21'])
     db.close()
   })
 

@@ -1,7 +1,7 @@
 // Real file systems that are full, read-only or damaged under a real agent. What a machine does not let a test do is skipped
 // with the reason.
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,7 @@ import { HeartbeatMessage, InfoMessage } from '../../broker/protocol/messages.ts
 import { killed } from '../agent/board.ts'
 import { launch, openReal, type Real } from '../faults/real.ts'
 
+const COFFEE = fileURLToPath(new URL('../../models/mobilenet-v1/golden/coffee.jpg', import.meta.url))
 const COAT = fileURLToPath(new URL('../../models/fashion/golden/coat.png', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 
@@ -63,6 +64,33 @@ describe('a disk under a real agent', { timeout: 180_000 }, () => {
       await heardBusy(from)
       await beat(({ idle }) => idle === 'disk-failing', from)
       rmSync(inside)
+      await agent.said('takes results again')
+      await real.traffic(2)
+      await real.settle()
+      expect(real.verdict()).toEqual([])
+    } finally {
+      rmSync(`${folder}-copy`, { recursive: true, force: true })
+    }
+  })
+
+  it('that is full when it starts: it stays up, answers streams, says what is wrong, and goes on by itself', async ({
+    skip,
+  }) => {
+    skip(NO_NAMESPACE !== undefined, `no mounts here: ${NO_NAMESPACE}`)
+    const { folder } = real.board
+    const mount = `cp -a ${folder} ${folder}-copy && mount -t tmpfs -o size=8m tmpfs ${folder} && cp -a ${folder}-copy/. ${folder}/
+      head -c 16M /dev/zero > ${folder}/ballast; exec "$@"`
+    try {
+      const from = real.board.ear.heard.length
+      const agent = await real.relaunch(['unshare', '-rm', 'sh', '-c', mount, 'sh'])
+      await agent.said('"serving"')
+      await real.traffic(8, 60)
+      await heardBusy(from)
+      await beat(({ idle }) => idle === 'disk-failing', from)
+      const frame = real.board.ear.heard.length
+      await real.board.send('mobilenet-v1', undefined, readFileSync(COFFEE))
+      expect(await real.board.answer('mobilenet-v1', undefined, frame)).toHaveProperty('result')
+      rmSync(join('/proc', String(agent.child.pid), 'root', folder, 'ballast'))
       await agent.said('takes results again')
       await real.traffic(2)
       await real.settle()
