@@ -104,6 +104,33 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
     expect(buffer.owed()).toBe(0)
   })
 
+  test('what the broker goes on refusing is tried ever more rarely, and said once', async () => {
+    const lines: string[] = []
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) })
+    const { broker, commits, advance, refuse, buffer } = startOutbox({ console: false, log })
+    let tries = 0
+    broker('on')
+    refuse(() => {
+      tries += 1
+      return new LinkError('publish-refused', 'Not authorized')
+    })
+    for (let n = 0; n < 20; n += 1) commits.add(refusal(n))
+    await advance(86_400_000)
+    expect(tries).toBeLessThan(20 * 160)
+    expect(lines).toEqual(['the broker refuses an answer; it is kept and tried again'])
+    refuse(undefined)
+    await advance(610_000)
+    expect(buffer.owed()).toBe(0)
+    refuse(() => new LinkError('publish-refused', 'Not authorized'))
+    await advance(3_600_000)
+    commits.add(refusal(20))
+    await advance(1_000)
+    expect(lines).toHaveLength(2)
+    refuse(undefined)
+    await advance(13_000)
+    expect(buffer.owed()).toBe(0)
+  })
+
   test('goes on when the wall clock is set back an hour', async () => {
     const { broker, add, said, advance, set } = startOutbox()
     broker('on')
