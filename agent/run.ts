@@ -193,7 +193,7 @@ async function connect(opened: Opened): Promise<Agent> {
   const connected = { ...opened, core, link, presence, supply, software, senses, neighbours }
   listen(connected)
   const leaving = new AbortController()
-  const renewed = renewal && keepCredential(renewal, link, leaving.signal)
+  const renewed = renewal && keepCredential(renewal, link, opened.config, leaving.signal)
   async function work(): Promise<void> {
     announce = await begin(connected, origins)
     await Promise.all([supply.run(leaving.signal), software.run(leaving.signal)])
@@ -213,11 +213,11 @@ async function connect(opened: Opened): Promise<Agent> {
   }
 }
 
-const keepCredential = (renewal: Renewal, link: Pick<Link, 'connected'>, signal: AbortSignal) =>
-  Promise.all([
-    renewal.run(signal),
-    askWhileCutOff({ ...renewal, isConnected: () => link.connected, sleep: sleepUntil }, signal),
-  ])
+/** It also says where the broker is, unless the owner does. */
+const keepCredential = (renewal: Renewal, link: Pick<Link, 'connected'>, { mqttUrl }: Config, signal: AbortSignal) => {
+  const ask = { ...renewal, isConnected: () => link.connected, sleep: sleepUntil }
+  return Promise.all([renewal.run(signal), mqttUrl === undefined ? askWhileCutOff(ask, signal) : undefined])
+}
 
 const limitsOf = ({ queueFrames, queueMiB, payloadKiB }: Config) => ({
   framesPerModel: queueFrames,
