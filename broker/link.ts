@@ -47,22 +47,6 @@ function checkUrl(url: string): void {
     throw new LinkError('bad-url', `not an MQTT broker's URL: ${url} (mqtt://host:1883, mqtts://, ws:// or wss://)`)
 }
 
-/** Reasons beyond this many are not told any more. */
-const REASONS = 32
-
-/** Why there is no connection is said once: an outage of weeks must not push everything before it out of a small board's log. */
-function createTold() {
-  const told = new Set<string>()
-  return {
-    isNew({ message }: LinkError): boolean {
-      if (told.has(message) || told.size >= REASONS) return false
-      told.add(message)
-      return true
-    },
-    clear: () => told.clear(),
-  }
-}
-
 /** Throws LinkError `bad-url`; every later trouble is retried with full-jitter back-off until close(). */
 export function connectLink(options: LinkOptions): Link {
   const { log, random = Math.random, sleep = sleepUntil } = options
@@ -78,12 +62,11 @@ export function connectLink(options: LinkOptions): Link {
   let handler: MessageHandler = (topic) => log.warn({ topic }, 'a message came before anybody listened')
   let connection: Connection | undefined
   let connects = 0
-  const told = createTold()
   const dialect = createDialect(wanted, now)
   const inbox = createInbox((...message) => handler(...message), log, limits)
 
   function refuse(reason: LinkError): void {
-    log[told.isNew(reason) ? 'warn' : 'debug']({ url, code: reason.code, reason: reason.message }, 'the broker refused')
+    log.warn({ url, code: reason.code, reason: reason.message }, 'the broker refused')
     for (const listener of refusedListeners) listener(reason)
   }
 
@@ -102,15 +85,13 @@ export function connectLink(options: LinkOptions): Link {
     const reason = await connection.ended
     log.info({ url, code: reason.code, reason: reason.message }, 'disconnected')
     for (const listener of disconnectListeners) listener(reason)
-    if (now() - since < limits.steadyMs) return 'short'
-    told.clear()
-    return 'steady'
+    return now() - since >= limits.steadyMs ? 'steady' : 'short'
   }
 
   function missed(reason: LinkError): 'short' | 'again' {
     const again = dialect.failed(reason.code)
     if (reason.code === 'version-refused' && !again) refuse(reason)
-    log[told.isNew(reason) ? 'info' : 'debug'](
+    log.info(
       { url, reason: reason.message },
       again ? 'not this version of MQTT: the other one is tried' : 'not connected',
     )
