@@ -102,7 +102,8 @@ async function checkWays(
 /** As the agent would connect. */
 function accessOf(credential: Membership['credential'], config: Config): BrokerAccess | undefined {
   const { device, mqttUrl } = config
-  if (device !== undefined && mqttUrl !== undefined) return plainMembership(config, device, mqttUrl)
+  if (device !== undefined && mqttUrl !== undefined)
+    return { ...plainMembership(config, device, mqttUrl), url: mqttUrl }
   if (credential === undefined) return undefined
   const login = { username: credential.device, password: credential.credential }
   return { url: mqttUrl ?? credential.mqtt.url, device: credential.device, login }

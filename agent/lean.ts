@@ -2,7 +2,7 @@
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { missingFlags, restart } from '../broker/launch.js'
-import { openCodeCache } from './code-cache.ts'
+import { openCodeCache } from '../models/runtime/code-cache.ts'
 
 /**
  * MiB of young generation: the default of 16 makes a process that handles frames several times as large as it need be.

@@ -46,7 +46,7 @@ export function createLog({ level, write, clock }: LogOptions): Omit<LogOutput, 
     after: clock.after,
     tell(cause, more) {
       const [number, text] = [Number.parseInt(cause, 10), cause.replace(/^\d+ /, '')]
-      const words = `… and ${more} more like this in the last minute: ${text}`
+      const words = `… and ${more} more like this meanwhile: ${text}`
       if (number < WARN) log.info({ limited: true }, words)
       else log.warn({ limited: true }, words)
     },

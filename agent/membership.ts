@@ -21,7 +21,8 @@ export interface Membership {
   /** The name people see. */
   readonly name: string
   readonly root: string
-  readonly url: string
+  /** Of the broker, as the newest credential says. */
+  readonly url: () => string
   readonly login: { readonly username?: string; readonly password?: () => string }
   /** Present at a console: receipts are made and its acks are waited for. Without, the PUBACK is the ack. */
   readonly renewal?: Renewal
@@ -48,7 +49,8 @@ export function plainMembership({ root, username, passwordFile }: Config, device
     username: username ?? device,
     ...(passwordFile !== undefined && { password: passwordIn(passwordFile) }),
   }
-  return { device, name: device, root, url, login: username === undefined && passwordFile === undefined ? {} : login }
+  const named = username !== undefined || passwordFile !== undefined
+  return { device, name: device, root, url: () => url, login: named ? login : {} }
 }
 
 function passwordIn(file: string): () => string {
@@ -75,7 +77,7 @@ function enrolled({ config, identity, now, sleep, log }: Options): Membership {
     device: identity.device,
     name: credential.name,
     root: credential.mqtt.root,
-    url: config.mqttUrl ?? credential.mqtt.url,
+    url: () => config.mqttUrl ?? renewal.current().mqtt.url,
     login: { username: identity.device, password: () => renewal.current().credential },
     renewal,
   }

@@ -4,29 +4,21 @@ import type { Runtime } from '../broker/protocol/messages.ts'
 import type { Buffer } from './outbox/buffer.ts'
 
 export interface Origins {
-  /** `runtime` as the host says it; `more`: what models may run on besides. Throws BufferError: later, a full disk matters no more. */
-  begin(runtime: Runtime, more: readonly string[]): void
+  /** `runtime` as the host says it. */
+  begin(runtime: Runtime): void
   hasBegun(): boolean
   /** Undefined before it has begun. `provider` undefined: as the host said. */
   of(provider: string | undefined): number | undefined
 }
 
 export function createOrigins(buffer: Pick<Buffer, 'origin'>, boot: string): Origins {
-  const numbers = new Map<string, number>()
   let runtime: Runtime | undefined
 
-  function numberOf(base: Runtime, provider: string): number {
-    const number = numbers.get(provider) ?? buffer.origin(boot, { ...base, provider })
-    numbers.set(provider, number)
-    return number
-  }
-
   return {
-    begin(said, more) {
-      for (const provider of [said.provider, ...more]) numberOf(said, provider)
+    begin(said) {
       runtime = said
     },
     hasBegun: () => runtime !== undefined,
-    of: (provider) => runtime && numberOf(runtime, provider ?? runtime.provider),
+    of: (provider) => runtime && buffer.origin(boot, { ...runtime, ...(provider !== undefined && { provider }) }),
   }
 }

@@ -1,7 +1,7 @@
 // Sends what the buffer owes whenever there is a connection, until it is acknowledged.
 import type { Logger } from 'pino'
 import type { Clock } from './clock.ts'
-import { createBatchSender, RESEND_MS } from './outbox/batch-sender.ts'
+import { type BatchSender, createBatchSender, RESEND_MS } from './outbox/batch-sender.ts'
 import type { Buffer } from './outbox/buffer.ts'
 import type { StoredRow } from './outbox/buffer-statements.ts'
 import type { Answer } from './outbox/buffer-write.ts'
@@ -23,6 +23,8 @@ export interface Outbox {
   isUp(): boolean
   /** The console's cumulative ack. */
   acknowledged(upTo: number): void
+  /** It has another history of the chain: this board's card was set back to an older state. */
+  forked(): void
   /** A task id came again: its stored answer is published once more, also where this sender listens. */
   again(seq: number, reply?: Reply): void
   /** How long an answer is on its way to the broker, at most, as things are. */
@@ -98,12 +100,7 @@ export function createOutbox(options: Options): Outbox {
   }
 
   const forgets = createForgetfulness(buffer, clock)
-  function renew(): void {
-    log.error('the console has lost receipts that it had acknowledged (an old backup?): a new chain of receipts begins')
-    buffer.renew()
-    batches?.renewed()
-    commits.unsigned()
-  }
+  const renew = createRenewing(options, batches)
 
   return {
     take(answer) {
@@ -115,6 +112,7 @@ export function createOutbox(options: Options): Outbox {
     wake,
     connected() {
       connected = true
+      lost = 0
       resume()
     },
     disconnected() {
@@ -128,10 +126,12 @@ export function createOutbox(options: Options): Outbox {
         log.warn({ upTo, lastSeq: buffer.lastSeq() }, 'an ack names a batch that was never made')
         return
       }
-      if (forgets(upTo)) return renew()
+      if (forgets(upTo)) return renew('the console has lost receipts that it had acknowledged (an old backup?)')
       batches?.acknowledged(upTo)
       commits.acknowledge(upTo)
     },
+    forked: () =>
+      renew('the console has newer receipts of this board than the board itself (an old copy of its card?)'),
     again(seq, reply) {
       results.again(seq)
       if (reply) replies?.send(reply)
@@ -145,6 +145,16 @@ export function createOutbox(options: Options): Outbox {
     },
   }
 }
+
+/** Begins a new chain. */
+const createRenewing =
+  ({ buffer, commits, log }: Options, batches: BatchSender | undefined) =>
+  (why: string): void => {
+    log.error(`${why}: a new chain of receipts begins`)
+    buffer.renew()
+    batches?.renewed()
+    commits.unsigned()
+  }
 
 /** An ack that names less than what is gone here may be late; for this long nothing better must have come. */
 const LATE_ACK_MS = 60_000

@@ -111,7 +111,7 @@ export function createPackages(options: PackagesOptions): Packages {
       await Promise.all([asking.run(signal), converging.run(signal)])
     },
     connected() {
-      holds.lift()
+      holds.reconnected()
       asking.wake()
       converging.wake()
     },

@@ -15,7 +15,9 @@ import { type Core, createCore } from './core.ts'
 import { createServing, type Serving } from './frames/serving.ts'
 import { hostFault, type openHost } from './hosting.ts'
 import { createLitter } from './litter.ts'
+import { askWhileCutOff } from './membership/cut-off.ts'
 import { openIdentity } from './membership/identity.ts'
+import type { Renewal } from './membership/renewal.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
 import { createOrigins, type Origins } from './origins.ts'
@@ -191,7 +193,7 @@ async function connect(opened: Opened): Promise<Agent> {
   const connected = { ...opened, core, link, presence, supply, software, senses, neighbours }
   listen(connected)
   const leaving = new AbortController()
-  const renewed = renewal?.run(leaving.signal)
+  const renewed = renewal && keepCredential(renewal, link, opened.config, leaving.signal)
   async function work(): Promise<void> {
     announce = await begin(connected, origins)
     await Promise.all([supply.run(leaving.signal), software.run(leaving.signal)])
@@ -209,6 +211,12 @@ async function connect(opened: Opened): Promise<Agent> {
       await Promise.all([renewed, running])
     },
   }
+}
+
+/** It also says where the broker is, unless the owner does. */
+const keepCredential = (renewal: Renewal, link: Pick<Link, 'connected'>, { mqttUrl }: Config, signal: AbortSignal) => {
+  const ask = { ...renewal, isConnected: () => link.connected, sleep: sleepUntil }
+  return Promise.all([renewal.run(signal), mqttUrl === undefined ? askWhileCutOff(ask, signal) : undefined])
 }
 
 const limitsOf = ({ queueFrames, queueMiB, payloadKiB }: Config) => ({
@@ -243,7 +251,7 @@ async function begin(connected: Connected, origins: Origins): Promise<Announce> 
   const announce = createAnnounce({ ...connected, board, notices, clock: systemClock })
   await hostStarted(connected, announce)
   await supply.load()
-  origins.begin(await host.runtime(), config.providers ?? [])
+  origins.begin(await host.runtime())
   await serve(connected, announce)
   return announce
 }

@@ -51,8 +51,9 @@ function checkUrl(url: string): void {
 export function connectLink(options: LinkOptions): Link {
   const { log, random = Math.random, sleep = sleepUntil } = options
   const { now = performance.now.bind(performance), version: wanted = 4 } = options
-  checkUrl(options.url)
-  const url = brokerOf(options.url)
+  const address = (): string => (typeof options.url === 'function' ? options.url() : options.url)
+  checkUrl(address())
+  let url = brokerOf(address())
   const limits = { ...LINK_LIMITS, ...options.limits }
   const stop = new AbortController()
   const connectListeners: (() => void)[] = []
@@ -72,9 +73,10 @@ export function connectLink(options: LinkOptions): Link {
   /** From start to end: how it went, and whether the other version of MQTT is to be tried at once. */
   async function connectOnce(): Promise<'steady' | 'short' | 'again'> {
     const version = dialect.next()
+    url = brokerOf(address())
     const patienceMs = wanted === 'auto' && version === 5 ? limits.trialMs : limits.connectMs
     const listener = { inbox, refuse, understood: dialect.understood }
-    connection = openConnection(options, limits, { version, patienceMs }, listener)
+    connection = openConnection(options, limits, { url: address(), version, patienceMs }, listener)
     if (!(await connection.ready)) return missed(await connection.ended)
     const since = now()
     connects += 1

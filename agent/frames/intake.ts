@@ -1,5 +1,5 @@
-// What arrives on the board's topics. Nothing here throws on foreign bytes: a bad payload is counted, logged once per
-// sender, and answered with an error on the topic where its sender listens.
+// What arrives on the board's topics. Nothing here throws on foreign bytes: a bad payload is counted, logged once a day
+// per sender, and answered with an error on the topic where its sender listens.
 import type { Logger } from 'pino'
 import type { MessageMeta } from '../../broker/link/terms.ts'
 import { AckMessage, type DropReason, type ResultError } from '../../broker/protocol/messages.ts'
@@ -32,7 +32,7 @@ interface Options {
   readonly tally: Pick<Tally, 'arrived' | 'dropped'>
   readonly buffer: Pick<Buffer, 'answered' | 'full'>
   readonly commits: Pick<Commits, 'holds' | 'failing'>
-  readonly outbox: Pick<Outbox, 'again' | 'acknowledged' | 'isUp'>
+  readonly outbox: Pick<Outbox, 'again' | 'acknowledged' | 'forked' | 'isUp'>
   readonly clock: Pick<Clock, 'now' | 'elapsed'>
   /** This board's clock minus that of whoever writes deadlines; undefined while that is not known. */
   readonly skewMs: () => number | undefined
@@ -51,7 +51,7 @@ const OLD: ResultError = {
 
 export function createIntake(options: Options): Intake {
   const { root, chain, models, work, answers, tally, buffer, commits, outbox, clock } = options
-  const complain = createComplaints(options.log)
+  const complain = createComplaints(options.log, clock.elapsed)
   let stopped = false
 
   /** True when the task id is known already; what is to be done about it is done. */
@@ -115,7 +115,7 @@ export function createIntake(options: Options): Intake {
     const ack = AckMessage.safeParse(jsonOf(payload))
     if (!ack.success) complain('ack', text, 'not an ack {chain, upTo}')
     // An ack of another chain speaks about a file that was set aside.
-    else if (ack.data.chain === chain()) outbox.acknowledged(ack.data.upTo)
+    else if (ack.data.chain === chain()) ack.data.forked ? outbox.forked() : outbox.acknowledged(ack.data.upTo)
   }
 
   return {
@@ -138,15 +138,21 @@ function unserved(models: Options['models'], model: string): ResultError {
     : { code: 'model-failed', message: `${model} cannot be loaded on this board: ${fault}` }
 }
 
-/** Senders whose first bad message was logged; beyond this many they are only counted. */
+/** Senders whose first bad message of the day was logged; beyond this many they are only counted. */
 const REMEMBERED_SENDERS = 256
+const DAY_MS = 86_400_000
 
-function createComplaints(log: Logger): (sender: string, topic: string, reason: string) => void {
+function createComplaints(log: Logger, elapsed: () => number): (sender: string, topic: string, reason: string) => void {
   const said = new Set<string>()
+  let since = elapsed()
   return (sender, topic, reason) => {
+    if (elapsed() - since >= DAY_MS) {
+      said.clear()
+      since = elapsed()
+    }
     if (said.has(sender) || said.size >= REMEMBERED_SENDERS) return
     said.add(sender)
-    log.warn({ topic, reason }, 'a bad message (said once for this sender)')
+    log.warn({ topic, reason }, 'a bad message (said once a day for this sender)')
   }
 }
 

@@ -10,7 +10,7 @@ export const BoardCredential = z.object({
   /** ES256 JWT: the MQTT password. */
   credential: z.string().min(1),
   expiresAt: z.iso.datetime(),
-  mqtt: z.object({ url: z.string(), root: z.string() }),
+  mqtt: z.object({ url: z.url({ protocol: /^(mqtts?|wss?)$/, hostname: /./ }), root: z.string() }),
 })
 export type BoardCredential = z.infer<typeof BoardCredential>
 

@@ -11,6 +11,13 @@ import type { Line, ResultSender } from './result-sender.ts'
 const WINDOW = 8
 /** A batch without its ack for this long goes out again, with its results. */
 export const RESEND_MS = 10_000
+/**
+ * A console may be away for a month while its broker is not, and a window every ten seconds is gigabytes a day. After a minute without
+ * an ack only the oldest batch goes out again, each time after a quarter of the silence so far, and after five minutes at most.
+ */
+const AWAY_MS = 60_000
+const SILENCES = 4
+const LONGEST_RESEND_MS = 5 * 60_000
 const TICK_MS = 1_000
 
 export interface BatchSender {
@@ -43,11 +50,15 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
   let last = 0
   let acked = 0
   let stopTick: (() => void) | undefined
+  /** Until an ack comes. */
+  let isAway = false
+  /** When the oldest batch that no ack came for went out first on this connection. */
+  let silentSince: number | undefined
   /** Resolves when the batches so far are handed to the connection: a console takes no batch before the one it names. */
   let issued = Promise.resolve()
 
   function pump(): void {
-    while (line.up && flights.size < WINDOW) {
+    while (line.up && flights.size < (isAway ? 1 : WINDOW)) {
       const next = buffer.nextBatch(Math.max(last, acked))
       if (next === undefined) break
       last = next.seq
@@ -80,21 +91,35 @@ export function createBatchSender({ buffer, results, clock, line, topic, arrived
   function tick(): void {
     stopTick = undefined
     const [oldest] = flights.values()
-    if (line.up && oldest?.sentAt !== undefined && clock.elapsed() - oldest.sentAt >= RESEND_MS) restart()
+    if (line.up && oldest?.sentAt !== undefined && isOverdue(oldest.sentAt)) sendAgain()
     pump()
   }
 
-  function restart(): void {
+  function isOverdue(sentAt: number): boolean {
+    silentSince ??= sentAt
+    const silentMs = clock.elapsed() - silentSince
+    isAway ||= silentMs >= AWAY_MS
+    return clock.elapsed() - sentAt >= Math.min(LONGEST_RESEND_MS, Math.max(RESEND_MS, silentMs / SILENCES))
+  }
+
+  function sendAgain(): void {
     flights.clear()
     arrived.clear()
     issued = Promise.resolve()
     last = acked
   }
 
+  function restart(): void {
+    silentSince = undefined
+    sendAgain()
+  }
+
   return {
     pump,
     restart,
     acknowledged(upTo) {
+      isAway = false
+      silentSince = undefined
       acked = Math.max(acked, upTo)
       for (const seq of flights.keys()) if (seq <= upTo) flights.delete(seq)
       pump()

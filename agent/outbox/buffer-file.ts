@@ -1,10 +1,11 @@
 // Opens buffer.db: pragmas, migrations, and what happens to a file that cannot be trusted. A damaged file must not keep
 // a board from working, so it is set aside under a dated name (a person may still read it) and a new one begins.
 import { randomUUID } from 'node:crypto'
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
 import { diskFault } from '../private-file.ts'
+import { mayPass } from './commits.ts'
 import { MIGRATIONS, OUTBOX_READS } from './migrations.ts'
 import { type SetAside, setAside } from './set-aside.ts'
 
@@ -34,11 +35,11 @@ const isDamage = (error: unknown): boolean =>
 
 /** The file of `device`, made or migrated as needed. Throws BufferError for a newer file, one in use, an unwritable place. */
 export function openBufferFile(file: string, device: string, now: () => number, capBytes: number): BufferFile {
-  const first = tryOpen(file, device)
+  const first = tryOpen(file, device, now())
   if (typeof first !== 'string') return first
   const aside = setAside(file, first, now(), capBytes)
   rmSync(suspectOf(file), { force: true })
-  const second = tryOpen(file, device)
+  const second = tryOpen(file, device, now())
   if (typeof second === 'string')
     throw new BufferError('not-writable', `${file} is damaged again right after it was made new`)
   return { ...second, setAside: aside }
@@ -46,10 +47,14 @@ export function openBufferFile(file: string, device: string, now: () => number, 
 
 const suspectOf = (file: string): string => `${file}.suspect`
 
-/** undefined, `once`, or `again`: how often the file was found damaged while it was in use. */
-function suspicionOf(file: string): string | undefined {
+/** A card that reads wrong once a year is no bad card. */
+const SUSPECTED_MS = 7 * 86_400_000
+
+/** undefined, `once`, or `again`: how often the file was found damaged lately while it was in use. */
+function suspicionOf(file: string, at: number): string | undefined {
   try {
-    return readFileSync(suspectOf(file), 'utf8')
+    const suspect = suspectOf(file)
+    return at - statSync(suspect).mtimeMs > SUSPECTED_MS ? undefined : readFileSync(suspect, 'utf8')
   } catch {
     return undefined
   }
@@ -58,21 +63,21 @@ function suspicionOf(file: string): string | undefined {
 /**
  * For an error met while the file was in use: a BufferError when it speaks of damage, which is noted for the next start.
  * A bad card sometimes reads wrong only once, so that start looks at every page and keeps a file that is whole; a second
- * time it is not trusted any more.
+ * time within a week it is not trusted any more.
  */
-export function damageOf(file: string, error: unknown): BufferError | undefined {
+export function damageOf(file: string, error: unknown, at: number): BufferError | undefined {
   if (!isDamage(error)) return undefined
   try {
-    writeFileSync(suspectOf(file), suspicionOf(file) === undefined ? 'once' : 'again', { mode: 0o600, flush: true })
+    writeFileSync(suspectOf(file), suspicionOf(file, at) === undefined ? 'once' : 'again', { mode: 0o600, flush: true })
   } catch {
     // Nothing can be written either: the next start finds that out by itself.
   }
   return new BufferError('damaged', `${file} was found damaged while in use: the next start looks at all of it`, error)
 }
 
-function tryOpen(file: string, device: string): BufferFile | SetAside['reason'] {
+function tryOpen(file: string, device: string, at: number): BufferFile | SetAside['reason'] {
   let db: Database.Database | undefined
-  const suspicion = suspicionOf(file)
+  const suspicion = suspicionOf(file, at)
   try {
     db = new Database(file)
     chmodSync(file, 0o600)
@@ -91,7 +96,7 @@ function tryOpen(file: string, device: string): BufferFile | SetAside['reason'] 
 }
 
 /** For an error of SQLite while the agent starts. */
-export const unwritable = (file: string, error: unknown): BufferError | undefined =>
+const unwritable = (file: string, error: unknown): BufferError | undefined =>
   error instanceof Database.SqliteError
     ? new BufferError(
         'not-writable',
@@ -119,6 +124,19 @@ function prepare(db: Database.Database, file: string, check: 'quick_check' | 'in
   if (db.pragma(`${check}(1)`, { simple: true }) !== 'ok')
     throw new Database.SqliteError(`${check} failed`, 'SQLITE_CORRUPT')
   migrate(db, file)
+  forgetOrigins(db)
+}
+
+/** Each start adds to them. Of those before only what receipts still name is kept: one more fault of the disk matters no more here. */
+function forgetOrigins(db: Database.Database): void {
+  // Else each that goes would be looked for in all results.
+  db.pragma('foreign_keys = OFF')
+  try {
+    db.exec('DELETE FROM origins WHERE id NOT IN (SELECT origin FROM results WHERE origin IS NOT NULL)')
+  } catch (error) {
+    if (!mayPass(error)) throw error
+  }
+  db.pragma('foreign_keys = ON')
 }
 
 function migrate(db: Database.Database, file: string): void {

@@ -100,9 +100,7 @@ function prepareReads(db: Database.Database) {
     origin: db.prepare<{ id: number }, { boot: string; runtime: string }>(
       'SELECT boot, runtime FROM origins WHERE id = :id',
     ),
-    originId: db.prepare<{ boot: string; runtime: string }, { id: number }>(
-      'SELECT id FROM origins WHERE boot = :boot AND runtime = :runtime',
-    ),
+    origins: db.prepare<[], { id: number; boot: string; runtime: string }>('SELECT id, boot, runtime FROM origins'),
   }
 }
 
@@ -112,8 +110,8 @@ function prepareWrites(db: Database.Database) {
       `INSERT INTO results (seq, kind, model, task, payload, bytes, made_at, remembered, origin, item)
        VALUES (:seq, :kind, :model, :task, :payload, :bytes, :at, :remembered, :origin, :item)`,
     ),
-    addOrigin: db.prepare<{ boot: string; runtime: string }>(
-      'INSERT INTO origins (boot, runtime) VALUES (:boot, :runtime) ON CONFLICT DO NOTHING',
+    addOrigin: db.prepare<{ id: number; boot: string; runtime: string }>(
+      'INSERT INTO origins (id, boot, runtime) VALUES (:id, :boot, :runtime)',
     ),
     addBatch: db.prepare<{ seq: number; first: number; last: number; jws: string; at: number; items: number }>(
       'INSERT INTO batches (seq, first_row, last_row, jws, cut_at, items) VALUES (:seq, :first, :last, :jws, :at, :items)',

@@ -3,8 +3,8 @@
 import { type KeyObject, randomUUID } from 'node:crypto'
 import type { Runtime } from '../../broker/protocol/messages.ts'
 import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
-import { type BufferError, damageOf, openBufferFile, unwritable } from './buffer-file.ts'
-import { prepareStatements, type StoredBatch, type StoredRow } from './buffer-statements.ts'
+import { type BufferError, damageOf, openBufferFile } from './buffer-file.ts'
+import { prepareStatements, type Statements, type StoredBatch, type StoredRow } from './buffer-statements.ts'
 import { applyChanges, type Changes, type Written } from './buffer-write.ts'
 import { createPoisonTable, type PoisonTable } from './poison.ts'
 import type { SetAside } from './set-aside.ts'
@@ -18,7 +18,7 @@ export interface Buffer {
   readonly poison: PoisonTable
   /** All or nothing, on disk when it returns. Throws SqliteError (disk full, read-only…) with nothing changed. */
   write(changes: Changes): Written
-  /** The id under which runs of this process and runtime are noted: its first write. BufferError where nothing can be written. */
+  /** The id under which runs of this process and runtime are noted; it is written with the first of them. */
   origin(boot: string, runtime: Runtime): number
   /** The answer already made for this task id, owed or remembered. */
   answered(model: string, task: string): StoredRow | undefined
@@ -67,8 +67,10 @@ export function openBuffer(options: BufferOptions): Buffer {
   const pen = { ...options, chain: file.chain, sql }
   let totals = sql.totals()
   let full = totals.bytes > options.capBytes
+  const origins = createOriginIds(sql)
   const transact = db.transaction((changes: Changes) => {
     const next = { ...totals }
+    origins.write()
     return { next, ...applyChanges(pen, changes, next) }
   })
   let writesInLog = 0
@@ -77,7 +79,7 @@ export function openBuffer(options: BufferOptions): Buffer {
       try {
         return work(...args)
       } catch (error) {
-        const damage = damageOf(options.file, error)
+        const damage = damageOf(options.file, error, options.now())
         if (damage) options.onDamage?.(damage)
         throw damage ?? error
       }
@@ -97,18 +99,11 @@ export function openBuffer(options: BufferOptions): Buffer {
       const done = transact.immediate(changes)
       totals = done.next
       full = done.full
+      origins.written()
       writesInLog += 1
       return done
     }),
-    origin: guarded((boot, runtime) => {
-      const key = { boot, runtime: JSON.stringify(runtime) }
-      try {
-        sql.addOrigin.run(key)
-      } catch (error) {
-        throw damageOf(options.file, error) ?? unwritable(options.file, error) ?? error
-      }
-      return sql.originId.get(key)?.id ?? 0
-    }),
+    origin: guarded((boot, runtime) => origins.idOf({ boot, runtime: JSON.stringify(runtime) })),
     answered: guarded((model, task) => sql.answered.get({ model, task })),
     row: guarded((seq) => sql.row.get({ seq })),
     loose: guarded((after, limit) =>
@@ -134,5 +129,30 @@ export function openBuffer(options: BufferOptions): Buffer {
       writesInLog = 0
     }),
     close: () => db.close(),
+  }
+}
+
+/** A disk that takes nothing at the start is no other than one that takes nothing later: nothing is written before there are answers. */
+function createOriginIds(sql: Pick<Statements, 'origins' | 'addOrigin'>) {
+  const ids = new Map(sql.origins.all().map(({ id, boot, runtime }) => [`${boot} ${runtime}`, id]))
+  let unwritten: { id: number; boot: string; runtime: string }[] = []
+  let last = Math.max(0, ...ids.values())
+
+  return {
+    idOf(origin: { boot: string; runtime: string }): number {
+      const key = `${origin.boot} ${origin.runtime}`
+      const known = ids.get(key)
+      if (known !== undefined) return known
+      last += 1
+      ids.set(key, last)
+      unwritten.push({ id: last, ...origin })
+      return last
+    },
+    write(): void {
+      for (const origin of unwritten) sql.addOrigin.run(origin)
+    },
+    written(): void {
+      unwritten = []
+    },
   }
 }

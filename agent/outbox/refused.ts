@@ -3,8 +3,8 @@ import type { Logger } from 'pino'
 import type { ResultMessage } from '../../broker/protocol/messages.ts'
 import type { Clock } from '../clock.ts'
 
-/** What was refused is tried again after this long; everything else goes on meanwhile. */
-const AGAIN_MS = 10_000
+/** What was refused is tried again after this long, and after ever longer while it goes on; everything else goes on meanwhile. */
+const AGAIN_MS = { first: 10_000, longest: 10 * 60_000 } as const
 
 type Publish = (topic: string, payload: string) => Promise<void>
 
@@ -35,17 +35,28 @@ function shrunk(payload: string, reason: string): string {
 }
 
 /** Rows that the broker refused, given back together a while later. */
-export function createRefused(clock: Pick<Clock, 'after'>, log: Logger, again: (seqs: readonly number[]) => void) {
+export function createRefused(
+  clock: Pick<Clock, 'elapsed' | 'after'>,
+  log: Logger,
+  again: (seqs: readonly number[]) => void,
+) {
   const seqs: number[] = []
+  let waitMs: number = AGAIN_MS.first
+  let lastAt = Number.NEGATIVE_INFINITY
   let stop: (() => void) | undefined
+
+  function plan(error: unknown): void {
+    const isNew = clock.elapsed() - lastAt > 2 * waitMs
+    waitMs = isNew ? AGAIN_MS.first : Math.min(AGAIN_MS.longest, 2 * waitMs)
+    if (isNew) log.warn({ err: error }, 'the broker refuses an answer; it is kept and tried again')
+    stop = clock.after(waitMs, () => again(seqs.splice(0)))
+  }
+
   return {
     add(seq: number, error: unknown): void {
-      if (seqs.length === 0) log.warn({ err: error }, 'the broker refuses an answer; it is kept and tried again')
+      if (seqs.length === 0) plan(error)
+      lastAt = clock.elapsed()
       seqs.push(seq)
-      stop ??= clock.after(AGAIN_MS, () => {
-        stop = undefined
-        again(seqs.splice(0))
-      })
     },
     close: () => stop?.(),
   }

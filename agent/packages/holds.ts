@@ -8,6 +8,8 @@ export interface Holds {
   hold(release: string, reason: string, advanced?: boolean): void
   /** Waits for nothing: try it at the next turn. */
   lift(): void
+  /** The same, but not again and again: some links come and go all day. */
+  reconnected(): void
   done(release: string): void
   has(release: string): boolean
   waiting(): ReadonlySet<string>
@@ -30,14 +32,22 @@ export const backOffMs = (failures: number, random: () => number): number =>
 export function createHolds({ elapsed, random }: { elapsed: Clock['elapsed']; random: () => number }): Holds {
   const holds = new Map<string, Hold>()
   const has = (release: string): boolean => (holds.get(release)?.until ?? 0) > elapsed()
+  let reconnectedAt = Number.NEGATIVE_INFINITY
+
+  function lift(): void {
+    for (const [release, hold] of holds) holds.set(release, { ...hold, until: 0 })
+  }
 
   return {
     hold(release, reason, advanced = false) {
       const failures = advanced ? 1 : (holds.get(release)?.failures ?? 0) + 1
       holds.set(release, { reason, failures, until: elapsed() + backOffMs(failures, random) })
     },
-    lift() {
-      for (const [release, hold] of holds) holds.set(release, { ...hold, until: 0 })
+    lift,
+    reconnected() {
+      if (elapsed() - reconnectedAt < RETRY_MS.longest) return
+      reconnectedAt = elapsed()
+      lift()
     },
     done: (release) => void holds.delete(release),
     has,

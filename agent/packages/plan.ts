@@ -92,11 +92,12 @@ export function plan(current: Current, target: Target): readonly Step[] {
   )
 }
 
-function retirements({ served, releases, folder }: Current, target: Target): Step[] {
+/** Also of what is not served just now: as long as an id is remembered, its last versions take up room in the cache. */
+function retirements({ served, last, releases, folder }: Current, target: Target): Step[] {
   const ids = new Set([...folder, ...(target === 'folder' ? [] : target.map(({ id }) => id))])
-  return [...served]
-    .filter(([id, release]) => !ids.has(id) || releases.get(release)?.refused !== undefined)
-    .map(([id]) => ({ do: 'retire', id }))
+  const refused = [...served].filter(([, release]) => releases.get(release)?.refused !== undefined).map(([id]) => id)
+  const unwanted = [...served.keys(), ...last.keys()].filter((id) => !ids.has(id))
+  return [...new Set([...refused, ...unwanted])].map((id) => ({ do: 'retire', id }))
 }
 
 function fromFolder({ served, folder, held }: Current, id: string): Step[] {

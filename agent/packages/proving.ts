@@ -94,10 +94,17 @@ export function createProving(options: Options): Proving {
     return proof
   }
 
+  /** Unless it is served again by now. */
+  function forget(pkg: ModelPackage): void {
+    const release = releases.get(pkg)
+    if (release !== undefined && !serving.served().includes(pkg)) opened.delete(release)
+  }
+
   function dismiss(pkg: ModelPackage | undefined): void {
     if (!pkg) return
     drained(pkg)
       .then(() => serving.release(pkg))
+      .then(() => forget(pkg))
       .catch((error: unknown) => log.error({ model: nameOf(pkg), err: error }, 'a model was not taken out of memory'))
   }
 

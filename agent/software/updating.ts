@@ -164,7 +164,7 @@ export function createUpdating(options: Options): Updating {
       }
     },
     wake() {
-      holds.lift()
+      holds.reconnected()
       if (underWay && underWay.release !== wish()?.release) underWay.stop.abort()
       bell.ring()
     },

@@ -109,8 +109,8 @@ async function subscribeAll(client: MqttClient, topics: readonly string[], refus
 /** Later than our own, which says more. */
 const SPARE_MS = 1_000
 
-function openClient(options: LinkOptions, version: Version, limits: LinkLimits): MqttClient {
-  const { url, clientId, username, password, will } = options
+function openClient(options: LinkOptions, { url, version }: Attempt, limits: LinkLimits): MqttClient {
+  const { clientId, username, password, will } = options
   return connect(url, {
     clientId,
     ...(username !== undefined && { username }),
@@ -200,6 +200,7 @@ function watchOpening(client: MqttClient, broker: string, ms: number, end: (reas
 }
 
 export interface Attempt {
+  readonly url: string
   readonly version: Version
   /** Milliseconds until the CONNACK must be there. */
   readonly patienceMs: number
@@ -208,11 +209,12 @@ export interface Attempt {
 export function openConnection(
   options: LinkOptions,
   limits: LinkLimits,
-  { version, patienceMs }: Attempt,
+  attempt: Attempt,
   { inbox, refuse, understood }: Listener,
 ): Connection {
-  const broker = brokerOf(options.url)
-  const client = openClient(options, version, limits)
+  const { url, version, patienceMs } = attempt
+  const broker = brokerOf(url)
+  const client = openClient(options, attempt, limits)
   const flights = createFlights(limits.pubackMs, end)
   const sender = createSender(client, version, broker, limits, flights)
   const ready = Promise.withResolvers<boolean>()

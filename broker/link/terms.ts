@@ -69,10 +69,11 @@ export const LINK_LIMITS: LinkLimits = {
 }
 
 export interface LinkOptions {
-  readonly url: string
+  /** A function is asked at every connection: a broker may move. */
+  readonly url: string | (() => string)
   readonly clientId: string
   readonly username?: string
-  /** A function is asked at every connection, so that a renewed credential is used. */
+  /** The same: a renewed credential is used. */
   readonly password?: string | (() => string)
   readonly will?: { readonly topic: string; readonly payload: string; readonly qos: 0 | 1; readonly retain: boolean }
   readonly subscriptions: readonly string[]

@@ -325,8 +325,15 @@ export const HeartbeatMessage = z.object({
 })
 export type HeartbeatMessage = z.infer<typeof HeartbeatMessage>
 
-/** Cumulative: every receipt batch of `chain` up to and including `upTo` is stored, and so is every result in it. */
-export const AckMessage = z.object({ chain: z.string(), upTo: z.int().nonnegative() })
+/**
+ * Cumulative: every receipt batch of `chain` up to and including `upTo` is stored, and so is every result in it. `forked`: another
+ * history is stored under this name, and nothing more is taken of it: the board was set back to an older state, and begins a new chain.
+ */
+export const AckMessage = z.object({
+  chain: z.string(),
+  upTo: z.int().nonnegative(),
+  forked: z.exactOptional(z.literal(true)),
+})
 export type AckMessage = z.infer<typeof AckMessage>
 
 /** On `r/{requester}/ack/{task}`: the dispatcher holds the task now; until then the same id may be sent again. */

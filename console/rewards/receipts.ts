@@ -13,10 +13,10 @@ import { post, type Transfer } from './ledger.ts'
 
 export type Rejection = Extract<VerifiedBatch, { ok: false }>['reason'] | 'chain-fork' | 'unknown-device'
 
-/** Either an ack to send (`upTo` is what is stored of the chain), or why the batch is refused, or that it must come again. */
+/** An ack to send (`upTo` is what is stored of the chain); why the batch is refused; or that it must come again. */
 export type Ingested =
   | { readonly ack: AckMessage }
-  | { readonly rejected: Rejection }
+  | { readonly rejected: Rejection; readonly ack?: AckMessage }
   /** A task in it is this board's and its result is not in yet: no ack, so the board sends both again. */
   | { readonly waiting: true }
 
@@ -75,7 +75,7 @@ export function createReceipts(options: ReceiptsOptions): Receipts {
     const { batch, hash } = arrival
     const { chain, seq } = batch
     const link = await linkOf(trx, batch, hash)
-    if (link.kind === 'fork') return { rejected: 'chain-fork' }
+    if (link.kind === 'fork') return { rejected: 'chain-fork', ack: { chain, upTo: 0, forked: true } }
     if (link.kind !== 'next') return { ack: { chain, upTo: link.upTo }, isRepeated: true }
     const credited = await creditBatch(trx, { batch, now: now(), modelDigest, settings })
     if (credited === 'unknown-device') return { rejected: 'unknown-device' }
@@ -131,6 +131,6 @@ export function createReceipts(options: ReceiptsOptions): Receipts {
 }
 
 const outcomeOf = (stored: Stored): Ingested => {
-  if ('rejected' in stored) return { rejected: stored.rejected }
+  if ('rejected' in stored) return stored
   return 'ack' in stored ? { ack: stored.ack } : { waiting: true }
 }

@@ -31,11 +31,11 @@ interface Shelved extends Book {
   waiting: number
   /** Shared by all frames that wait for it: they are run together, or two models would push each other out frame by frame. */
   coming?: Promise<Held> | undefined
-  failed?: { readonly reason: string; readonly at: number }
+  failed?: { readonly reason: string; readonly at: number; readonly waitMs: number } | undefined
 }
 
-/** A model that did not load is not tried for every frame: it may take the process with it. */
-const TRY_AGAIN_MS = 30_000
+/** A model that did not load is not tried for every frame, and ever more rarely: it may take the process with it, each time. */
+const TRY_AGAIN_MS = { first: 30_000, longest: 10 * 60_000 } as const
 
 export function createShelf({ elapsed, ...options }: Options): Shelf {
   const books = new Map<string, Shelved>()
@@ -62,10 +62,12 @@ export function createShelf({ elapsed, ...options }: Options): Shelf {
         await room.bringIn(name, book)
         // In this turn, or the next one could push it out again before these frames have run: for ever, with two models.
         book.holders += book.waiting
+        book.failed = undefined
         return { ok: true }
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
-        book.failed = { reason, at: elapsed() }
+        const waitMs = Math.min(TRY_AGAIN_MS.longest, 2 * (book.failed?.waitMs ?? TRY_AGAIN_MS.first / 2))
+        book.failed = { reason, at: elapsed(), waitMs }
         return { ok: false, reason }
       } finally {
         book.waiting = 0
@@ -106,7 +108,7 @@ export function createShelf({ elapsed, ...options }: Options): Shelf {
       if (book.state === 'in') return void take(book)
       waitedForLoad += 1
       const { failed } = book
-      if (failed && elapsed() - failed.at < TRY_AGAIN_MS) return Promise.resolve({ ok: false, reason: failed.reason })
+      if (failed && elapsed() - failed.at < failed.waitMs) return Promise.resolve({ ok: false, reason: failed.reason })
       book.waiting += 1
       book.coming ??= comeIn(name, book)
       return book.coming

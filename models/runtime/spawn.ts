@@ -6,6 +6,7 @@ import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
+import { openCodeCache } from './code-cache.ts'
 import type { HostSettings } from './messages.ts'
 
 /** A .ts file beside this one, or, in the package for boards, a .js file beside the bundle. */
@@ -30,11 +31,11 @@ const PASSED_ON = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'LD_LIBRARY_PATH', 'C
 
 export const defaultCacheFolder = (): string => join(homedir(), '.cache', 'bramble')
 
-/** The folder, private to this user, or undefined where it cannot be made: then the process starts without a cache. */
+/** The folder, private to this user; undefined where it cannot be made or has no room: then the process starts without a cache. */
 function madeFolder(folder: string): string | undefined {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    return folder
+    return openCodeCache(folder, folder) ? folder : undefined
   } catch {
     return undefined
   }

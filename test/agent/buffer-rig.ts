@@ -21,6 +21,7 @@ export function createRig() {
     folder,
     file,
     privateKey,
+    publicKey,
     open(options: Partial<Pick<BufferOptions, 'capBytes' | 'device' | 'onDamage'>> = {}): Outbox {
       open?.close()
       open = openBuffer({ file, device: DEVICE, privateKey, capBytes: 1 << 30, now: () => clock, ...options })
@@ -36,7 +37,8 @@ export function createRig() {
     },
     remove(): void {
       open?.close()
-      rmSync(folder, { recursive: true })
+      open = undefined
+      rmSync(folder, { recursive: true, force: true })
     },
   }
 }

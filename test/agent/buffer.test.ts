@@ -1,10 +1,20 @@
-import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openBuffer } from '../../agent/outbox/buffer.ts'
-import { BufferError } from '../../agent/outbox/buffer-file.ts'
+import { BufferError, damageOf } from '../../agent/outbox/buffer-file.ts'
 import type { Answer, Changes } from '../../agent/outbox/buffer-write.ts'
 import { MIGRATIONS } from '../../agent/outbox/migrations.ts'
 import { noticesOf } from '../../agent/outbox/set-aside.ts'
@@ -316,6 +326,41 @@ describe('the file', () => {
     writeFileSync(`${rig.file}.suspect`, 'again')
     expect(rig.open().setAside?.reason).toBe('damaged')
     expect(rig.open().setAside).toBeUndefined()
+  })
+
+  test('that read wrong a year after it did so before is read as if for the first time', () => {
+    const buffer = rig.open()
+    buffer.close()
+    const suspect = `${rig.file}.suspect`
+    const damaged = new Database.SqliteError('wrong', 'SQLITE_CORRUPT')
+    damageOf(rig.file, damaged, Date.now())
+    damageOf(rig.file, damaged, Date.now() + 6 * 86_400_000)
+    expect(readFileSync(suspect, 'utf8')).toBe('again')
+    damageOf(rig.file, damaged, Date.now() + 365 * 86_400_000)
+    expect(readFileSync(suspect, 'utf8')).toBe('once')
+    expect(rig.open().chain()).toBe(buffer.chain())
+  })
+
+  test('does not grow with every start of the agent, and forgets nothing that a receipt still names', () => {
+    const start = (n: number) => {
+      const buffer = rig.open()
+      buffer.write(add(task(n, buffer.origin(`boot ${n}`, RUNTIME))))
+      buffer.write(cut)
+      return buffer
+    }
+    for (let n = 1; n < 20; n += 1) {
+      const buffer = start(n)
+      buffer.write({ ...none, upTo: buffer.lastSeq() })
+      rig.later(60 * 60_000)
+      buffer.write(none)
+    }
+    start(20)
+    const buffer = start(21)
+    expect([20, 21].map((seq) => rig.verify(buffer.nextBatch(seq - 1)?.jws ?? '').boot)).toEqual(['boot 20', 'boot 21'])
+    buffer.close()
+    const db = new Database(rig.file)
+    expect(db.prepare('SELECT boot FROM origins ORDER BY id').pluck().all()).toEqual(['boot 20', 'boot 21'])
+    db.close()
   })
 
   test('set aside again and again never fills the card: three are kept, and the owner is told of them', () => {

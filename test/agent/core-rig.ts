@@ -28,7 +28,7 @@ export async function readModels(): Promise<void> {
 
 export const packageOf = (id: string): ModelPackage | undefined => catalog?.resolve(id)
 
-interface More extends Partial<Pick<CoreOptions, 'limits' | 'energy' | 'origin' | 'skewMs'>> {
+interface More extends Partial<Pick<CoreOptions, 'limits' | 'energy' | 'origin' | 'skewMs' | 'log'>> {
   readonly fake?: ReturnType<typeof createFakeClock>
   /** From publishing until the PUBACK. */
   readonly wayMs?: number

@@ -1,5 +1,6 @@
 // The working parts together over a real buffer, with a host that ends its runs when told: every frame is accounted for.
 import fc from 'fast-check'
+import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeFrame } from '../../broker/protocol/envelope.ts'
 import { createRig, DEVICE } from './buffer-rig.ts'
@@ -25,6 +26,19 @@ describe('the core of an agent', () => {
       { code: 'busy', retryAfterMs: expect.any(Number) },
       { code: 'busy', retryAfterMs: expect.any(Number) },
     ])
+  })
+
+  test('logs a sender of bad messages once a day, and new ones also after a day with very many', async () => {
+    const lines: string[] = []
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).topic) })
+    const { receive, advance } = start({ log })
+    for (let n = 0; n < 300; n += 1)
+      for (let times = 0; times < 3; times += 1) receive(undefined, JPEG, { model: `m${n}` })
+    expect(lines).toHaveLength(256)
+    await advance(86_400_000)
+    receive(undefined, JPEG, { model: 'm299' })
+    receive(undefined, JPEG, { model: 'm0' })
+    expect(lines.slice(256).map((topic) => topic.split('/').at(-1))).toEqual(['m299', 'm0'])
   })
 
   test('does not run a task twice while it waits, runs, or is written to disk', async () => {

@@ -18,9 +18,29 @@ describe('the log', () => {
     log.info('something else')
     expect(messages()).toEqual([...Array(LINES_PER_CAUSE).fill('the disk is slow'), 'something else'])
     await advance(60_000)
-    expect(messages().at(-1)).toBe('… and 312 more like this in the last minute: the disk is slow')
+    expect(messages().at(-1)).toBe('… and 312 more like this meanwhile: the disk is slow')
     log.warn('the disk is slow')
     expect(messages().at(-1)).toBe('the disk is slow')
+  })
+
+  it('keeps what was before two faults that go on for a month, one often and one slowly, and counts all of them', async () => {
+    const { log, ring, advance, messages } = openLog()
+    log.info('all was well')
+    const HOURS = 30 * 24
+    for (let n = 0; n < HOURS * 120; n += 1) {
+      log.warn({ n }, 'the broker is away')
+      if (n < 4_000) for (let more = 0; more < 20; more += 1) log.error('the disk is slow')
+      await advance(30_000)
+    }
+    expect(ring.lines().some((line) => line.includes('all was well'))).toBe(true)
+    await advance(HOURS * 3_600_000)
+    log.info('and is again')
+    const told = (text: string): number =>
+      messages().reduce<number>((sum, msg) => {
+        const more = /^… and (\d+) more like this meanwhile: (.*)$/.exec(String(msg))
+        return sum + (msg === text ? 1 : more?.[2] === text ? Number(more[1]) : 0)
+      }, 0)
+    expect([told('the broker is away'), told('the disk is slow')]).toEqual([HOURS * 120, 80_000])
   })
 
   it('keeps causes apart by message and level, not by details, and never holds back a fatal line', () => {

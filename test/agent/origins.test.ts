@@ -15,7 +15,7 @@ test('a receipt names the provider that its model ran on, not the one of the sta
   let origins: ReturnType<typeof createOrigins> | undefined
   const { buffer, receive, turn, advance } = startCore(rig, { origin: (provider) => origins?.of(provider) })
   origins = createOrigins(buffer, 'boot')
-  origins.begin({ ...RUNTIME, provider: 'cpu' }, ['cuda'])
+  origins.begin({ ...RUNTIME, provider: 'cpu' })
   for (const provider of ['cpu', 'cuda', undefined] as const) {
     receive(`on-${provider}`, JPEG)
     await turn({ ...GOOD, ...(provider && { provider }) })
@@ -34,6 +34,6 @@ test('a receipt names the provider that its model ran on, not the one of the sta
 test('before the host has said what it runs on, no receipt is made', () => {
   const origins = createOrigins(rig.open(), 'boot')
   expect([origins.hasBegun(), origins.of('cpu')]).toEqual([false, undefined])
-  origins.begin(RUNTIME, [])
+  origins.begin(RUNTIME)
   expect([origins.hasBegun(), origins.of('cpu')]).toEqual([true, origins.of(undefined)])
 })

@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { LinkError } from '../../broker/link/terms.ts'
 import { ResultMessage } from '../../broker/protocol/messages.ts'
@@ -37,6 +38,22 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
     outbox.acknowledged(2)
     await advance(60_000)
     expect(said()).toEqual([])
+  })
+
+  test('a console that is away is sent the same batches ever more rarely, and gets all of them soon after it is back', async () => {
+    const { broker, add, said, advance, outbox, buffer } = startOutbox()
+    broker('on')
+    for (let n = 0; n < 1_000; n += 1) add(n)
+    await advance(1_000)
+    await advance(3_600_000)
+    expect(said().length, 'of 290,000 when the window went out every ten seconds').toBeLessThan(10_000)
+    let waitedS = 0
+    for (; buffer.owed() > 0 && waitedS < 1_000; waitedS += 1) {
+      await advance(1_000)
+      const seqs = said().flatMap((text) => (text.startsWith('#') ? [Number(text.slice(1))] : []))
+      if (seqs.length > 0) outbox.acknowledged(Math.max(...seqs))
+    }
+    expect(waitedS).toBeLessThan(320)
   })
 
   test('an answer larger than the broker takes becomes an error, and nothing waits for it', async () => {
@@ -84,6 +101,31 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
     expect(said()).toContain('t1')
     outbox.acknowledged(buffer.lastSeq())
     await advance(60_000)
+    expect(buffer.owed()).toBe(0)
+  })
+
+  test('what the broker goes on refusing is tried ever more rarely, and said once', async () => {
+    const { broker, commits, advance, refuse, buffer, logged } = startOutbox({ console: false })
+    let tries = 0
+    broker('on')
+    refuse(() => {
+      tries += 1
+      return new LinkError('publish-refused', 'Not authorized')
+    })
+    for (let n = 0; n < 20; n += 1) commits.add(refusal(n))
+    await advance(86_400_000)
+    expect(tries).toBeLessThan(20 * 160)
+    expect(logged()).toEqual(['the broker refuses an answer; it is kept and tried again'])
+    refuse(undefined)
+    await advance(610_000)
+    expect(buffer.owed()).toBe(0)
+    refuse(() => new LinkError('publish-refused', 'Not authorized'))
+    await advance(3_600_000)
+    commits.add(refusal(20))
+    await advance(1_000)
+    expect(logged()).toHaveLength(2)
+    refuse(undefined)
+    await advance(13_000)
     expect(buffer.owed()).toBe(0)
   })
 
@@ -223,5 +265,23 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
     outbox.acknowledged(buffer.lastSeq())
     await advance(60_000)
     expect(buffer.owed()).toBe(0)
+  })
+
+  test('says of each outage, and once, that what need not be kept is lost for want of a disk', async () => {
+    const lines: string[] = []
+    const { broker, add, advance, outbox } = startOutbox({
+      log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
+      write: () => () => {
+        throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
+      },
+    })
+    add(1)
+    for (let outage = 0; outage < 3; outage += 1) {
+      broker('off')
+      await advance(2_000)
+      for (let n = 0; n < 5; n += 1) outbox.take(sample(n))
+      broker('on')
+    }
+    expect(lines.filter((line) => /are lost/.test(line))).toHaveLength(3)
   })
 })

@@ -8,11 +8,16 @@ import { createRig, idOf, RUNTIME, task } from './buffer-rig.ts'
 import { createFakeClock } from './fake-clock.ts'
 
 export function startOutbox(
-  options: { console?: boolean; write?: (real: Outbox['write']) => Outbox['write']; inHouse?: () => number } = {},
+  options: {
+    console?: boolean
+    write?: (real: Outbox['write']) => Outbox['write']
+    inHouse?: () => number
+    rig?: ReturnType<typeof createRig>
+  } = {},
 ) {
   const { clock, advance, set, elapse } = createFakeClock()
-  const rig = createRig()
-  onTestFinished(() => rig.remove())
+  const { rig = createRig() } = options
+  onTestFinished(rig.remove)
   const buffer = rig.open()
   const origin = buffer.origin('boot', RUNTIME)
   const said: string[] = []
@@ -62,7 +67,7 @@ export function startOutbox(
     /** The same, as it was sent. */
     sent: (): string[] => texts.splice(0),
     /** What the log says so far. */
-    logged: (): readonly { msg: string }[] => logged.map((line) => JSON.parse(line)),
+    logged: (): readonly string[] => logged.map((line) => JSON.parse(line).msg),
     refuse(when: typeof refuses): void {
       refuses = when
     },

@@ -58,6 +58,22 @@ describe("a model of the board's own folder that does not load", () => {
     await board.until(serves('1.0.0'))
   })
 
+  test('is not tried again each time on a link that comes and goes all day', async () => {
+    const host = refusing(Number.POSITIVE_INFINITY)
+    const board = await boardWith({ folder: [await own()], host })
+    let loads = 0
+    const { load } = host
+    host.load = async (pkg) => {
+      loads += 1
+      await load(pkg)
+    }
+    for (let n = 0; n < 240; n += 1) {
+      board.packages.connected()
+      await board.advance(15_000)
+    }
+    expect(loads).toBeLessThan(25)
+  })
+
   test('stands in again later where it did not load when it was fallen back to', async () => {
     const host = refusing(0)
     const board = await boardWith({ folder: [await own()], host })

@@ -164,6 +164,20 @@ describe('the cache', () => {
     expect(board.versions()).toEqual({ fashion: '1.2.0' })
   })
 
+  test('keeps no room for a model that was not served any more when the console gave it up', async () => {
+    const board = await boardWith({ quotaBytes: 3 * MIB })
+    await told(board, await offer('1.1.0', 1024))
+    await board.until(serves('1.1.0'))
+    stage.console.trust()
+    await board.packages.converge()
+    await board.until((_, versions) => versions['fashion'] === undefined)
+    stage.console.trust(stage.acme)
+    await told(board, await offer('2.0.0', 2048, 'vibration-ae'))
+    await board.until(([state], versions) => state?.reason !== undefined || versions['vibration-ae'] === '2.0.0')
+    expect(board.packages.states()).toEqual([])
+    expect(await placed()).toEqual(['vibration-ae@2.0.0'])
+  })
+
   test('does not fill the disk', async () => {
     stage.console.want(await offer('2.0.0'))
     const board = await boardWith({ freeBytes: async () => 64 * MIB })

@@ -59,8 +59,11 @@ const targets: fc.Arbitrary<Target> = fc.oneof(
     .map((all) => all.map((release) => ({ id: idOf(release), version: '1.0.0', release }))),
 )
 
+const isWanted = ({ folder }: Current, target: Target, id: string): boolean =>
+  folder.has(id) || (target !== 'folder' && target.some((one) => one.id === id))
+
 /** What the board finds after the step was done. */
-function after(current: Current, step: Step): Current {
+function after(current: Current, step: Step, target: Target): Current {
   const [served, last, releases, held] = [
     new Map(current.served),
     new Map(current.last),
@@ -74,6 +77,7 @@ function after(current: Current, step: Step): Current {
   switch (step.do) {
     case 'retire':
       served.delete(step.id)
+      if (!isWanted(current, target, step.id)) last.delete(step.id)
       break
     case 'activate': {
       served.set(step.id, step.release)
@@ -120,7 +124,7 @@ function follow(from: Current, target: Target, see: (current: Current, step: Ste
     const [step] = plan(current, target)
     if (!step) return current
     see(current, step)
-    current = after(current, step)
+    current = after(current, step, target)
   }
   throw new Error('no end')
 }
@@ -137,6 +141,15 @@ test('following it ends, and everything wanted that can be served is served', ()
         expect(new Map(others)).toEqual(new Map(own as [string, string][]))
         for (const { id, release } of target) if (isUsable(end, release)) expect(end.served.get(id)).toBe(release)
       }
+    }),
+  )
+})
+
+test('nothing is remembered of an id that nobody wants any more, whatever was served of it when', () => {
+  fc.assert(
+    fc.property(currents, targets, (current, target) => {
+      const end = follow(current, target, () => {})
+      expect([...end.last.keys()].filter((id) => !isWanted(end, target, id))).toEqual([])
     }),
   )
 })
@@ -186,7 +199,7 @@ test('no file is fetched that would take the packages on disk over the quota', (
     fc.property(currents, targets, (current, target) => {
       follow(current, target, (now, step) => {
         if (step.do !== 'fetch-file') return
-        const all = [...after(now, step).releases.values()]
+        const all = [...after(now, step, target).releases.values()]
         expect(all.reduce((sum, one) => sum + onDisk(one), 0)).toBeLessThanOrEqual(now.quotaBytes)
       })
     }),

@@ -1,4 +1,6 @@
 // A board and its console: what is wanted is downloaded, checked, proven and served.
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Board, createPaperHost, RUNTIME, sha256, version } from './packages-rig.ts'
 import { openPackagesStage } from './packages-stage.ts'
@@ -59,6 +61,26 @@ describe('a board', () => {
     await board.until(serves('2.0.0'))
     expect(stage.console.fetched()).toHaveLength(count)
     expect(board.proven).toEqual(['fashion@2.0.0', 'fashion@3.0.0'])
+  })
+
+  test('does not go back to files that have changed meanwhile, nor keep in memory what it knew of each version', async () => {
+    const board = await boardWith()
+    const [first, second] = [await offer('2.0.0'), await offer('3.0.0')]
+    for (const one of [first, second]) {
+      await told(board, one)
+      await board.until(serves(one.version))
+    }
+    const folder = join(stage.data, 'packages', `fashion@2.0.0.${first.release}`)
+    await writeFile(join(folder, 'LICENSE'), (await readFile(join(folder, 'LICENSE'), 'utf8')).toUpperCase())
+    const before = stage.console.fetched().length
+    await told(board, first)
+    await expect
+      .poll(async () => {
+        await board.advance(10_000)
+        return board.versions()
+      })
+      .toEqual({ fashion: '2.0.0' })
+    expect(stage.console.fetched().length).toBeGreaterThan(before)
   })
 
   test('goes back while the newer version still drains, and keeps what it serves loaded', async () => {

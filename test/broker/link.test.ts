@@ -176,6 +176,21 @@ describe('a link', () => {
     await linkUp(link)
   })
 
+  it('goes to where the broker is now', async () => {
+    const old = await openBroker()
+    let { url } = old
+    const link = openLink(old.url, 'dev-a', {
+      url: () => url,
+      async sleep() {
+        url = (await openBroker()).url
+      },
+    })
+    await linkUp(link)
+    const again = new Promise<void>((resolve) => link.onConnect(resolve))
+    await old.close()
+    await again
+  })
+
   it('tells of a subscription that was refused and stays up with the others', async () => {
     const { url } = await openBroker()
     const filters = Array.from({ length: 10 }, (_, i) => `bramble/1/d/dev-a/in/m${i}`)

@@ -22,8 +22,9 @@ import { createKeys } from './keys.ts'
 /**
  * `on`: everything arrives. `off`: nothing does, and the board knows. `half-open`: nothing does, and nobody knows. `mute`:
  * what the board says does not leave it, what is said to it arrives. `deaf`: what it says arrives, no PUBACK and no ack does.
+ * `unheard`: the broker takes everything, and nobody else is there.
  */
-export type Network = 'on' | 'off' | 'half-open' | 'mute' | 'deaf'
+export type Network = 'on' | 'off' | 'half-open' | 'mute' | 'deaf' | 'unheard'
 
 const MODEL = 'mobilenet-v1'
 const RUN_MS = 20
@@ -63,6 +64,7 @@ export async function createWorld(
   const limbo: ((error: Error) => void)[] = []
   const refused: Record<string, number> = {}
   let live = 0
+  let said = 0
   let network: Network = 'on'
   /** How far the board's clock is from everybody else's. */
   let skewMs = 0
@@ -104,7 +106,8 @@ export async function createWorld(
     onPoint(`before publishing ${topic}`)
     if (network === 'on' || network === 'deaf') hear(topic, payload)
     onPoint(`after publishing ${topic}`)
-    if (network !== 'on') await new Promise((_, reject) => limbo.push(reject))
+    said += 1
+    if (network !== 'on' && network !== 'unheard') await new Promise((_, reject) => limbo.push(reject))
   }
 
   const run = (_: unknown, { data }: { data: Uint8Array }): Promise<RunOutcome> =>
@@ -126,7 +129,7 @@ export async function createWorld(
   function send(id: string, frame = frames.get(id)): void {
     asked.add(id)
     if (frame) frames.set(id, frame)
-    if (network === 'on' || network === 'mute')
+    if (network === 'on' || network === 'mute' || network === 'unheard')
       say({ kind: 'device-in', device: DEVICE, model: MODEL, task: id }, frame ?? leased(id))
   }
 
@@ -175,7 +178,7 @@ export async function createWorld(
         alive = false
       },
     }
-    if (network === 'on') core.outbox.connected()
+    if (network === 'on' || network === 'unheard') core.outbox.connected()
     core.work.start()
   }
 
@@ -211,6 +214,8 @@ export async function createWorld(
     },
     /** Answers to those that were heard. */
     live: () => live,
+    /** All that the board published. */
+    said: () => said,
     /** Error answers heard, by code. */
     refused,
     answers,

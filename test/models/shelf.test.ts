@@ -90,7 +90,7 @@ test('a model that was lost with its process comes back for the next frame', asy
   expect(events).toEqual(['load a', 'load a'])
 })
 
-test('a model that does not load again is not tried for every frame', async () => {
+test('a model that does not load again is not tried for every frame, and ever more rarely', async () => {
   const clock = { ms: 0 }
   let loads = 0
   let isBroken = false
@@ -110,6 +110,14 @@ test('a model that does not load again is not tried for every frame', async () =
   isBroken = true
   for (let i = 0; i < 5; i += 1) expect(await fragile.hold('a')).toEqual({ ok: false, reason: 'the disk is gone' })
   expect(loads).toBe(2)
+  for (let s = 0; s < 86_400; s += 10, clock.ms += 10_000) await fragile.hold('a')
+  expect(loads).toBeLessThan(160)
+  isBroken = false
+  clock.ms += 600_000
+  expect(await fragile.hold('a')).toEqual({ ok: true })
+  fragile.lost('a')
+  isBroken = true
+  expect(await fragile.hold('a')).toMatchObject({ ok: false })
   isBroken = false
   clock.ms += 30_000
   expect(await fragile.hold('a')).toEqual({ ok: true })

@@ -224,7 +224,7 @@ test('a receipt whose digests differ from the result, the task or the model is h
   await expectSound()
 })
 
-test('a gap is answered with what is there, and a fork is refused', async () => {
+test('a gap is answered with what is there, and a fork is refused and said to be one', async () => {
   const first = sign(a, [item(await doneByA('t1'), pool.clock.now)])
   const second = sign(a, [item(await doneByA('t2'), pool.clock.now)], { seq: 2, prev: hashOfBatch(first) })
   const third = sign(a, [item(await doneByA('t3'), pool.clock.now)], { seq: 3, prev: hashOfBatch(second) })
@@ -232,11 +232,20 @@ test('a gap is answered with what is there, and a fork is refused', async () => 
   await receipts.ingest(a.device, first)
   expect(await receipts.ingest(a.device, third)).toEqual({ ack: { chain: 'chain-1', upTo: 1 } })
   const rewritten = sign(a, [item(await doneByA('t4'), pool.clock.now)])
-  expect(await receipts.ingest(a.device, rewritten)).toEqual({ rejected: 'chain-fork' })
+  expect(await receipts.ingest(a.device, rewritten)).toEqual({
+    rejected: 'chain-fork',
+    ack: { chain: 'chain-1', upTo: 0, forked: true },
+  })
   const wrongPrev = sign(a, [item('x', pool.clock.now)], { seq: 2, prev: digestOf('another history') })
-  expect(await receipts.ingest(a.device, wrongPrev)).toEqual({ rejected: 'chain-fork' })
+  expect(await receipts.ingest(a.device, wrongPrev)).toEqual({
+    rejected: 'chain-fork',
+    ack: { chain: 'chain-1', upTo: 0, forked: true },
+  })
   const wrongStart = sign(a, [item('x', pool.clock.now)], { chain: 'chain-2', prev: digestOf('no beginning') })
-  expect(await receipts.ingest(a.device, wrongStart)).toEqual({ rejected: 'chain-fork' })
+  expect(await receipts.ingest(a.device, wrongStart)).toEqual({
+    rejected: 'chain-fork',
+    ack: { chain: 'chain-2', upTo: 0, forked: true },
+  })
   expect(await Promise.all([second, third].map((jws) => receipts.ingest(a.device, jws)))).toEqual([
     { ack: { chain: 'chain-1', upTo: 2 } },
     { ack: { chain: 'chain-1', upTo: 3 } },

@@ -1,7 +1,7 @@
 // Real file systems that are full, read-only or damaged under a real agent. What a machine does not let a test do is skipped
 // with the reason.
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,8 @@ import { HeartbeatMessage, InfoMessage } from '../../broker/protocol/messages.ts
 import { killed } from '../agent/board.ts'
 import { launch, openReal, type Real } from '../faults/real.ts'
 
+const COFFEE = fileURLToPath(new URL('../../models/mobilenet-v1/golden/coffee.jpg', import.meta.url))
+const COAT = fileURLToPath(new URL('../../models/fashion/golden/coat.png', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 
 const fails = (program: string, ...args: string[]): string | undefined => {
@@ -62,6 +64,33 @@ describe('a disk under a real agent', { timeout: 180_000 }, () => {
       await heardBusy(from)
       await beat(({ idle }) => idle === 'disk-failing', from)
       rmSync(inside)
+      await agent.said('takes results again')
+      await real.traffic(2)
+      await real.settle()
+      expect(real.verdict()).toEqual([])
+    } finally {
+      rmSync(`${folder}-copy`, { recursive: true, force: true })
+    }
+  })
+
+  it('that is full when it starts: it stays up, answers streams, says what is wrong, and goes on by itself', async ({
+    skip,
+  }) => {
+    skip(NO_NAMESPACE !== undefined, `no mounts here: ${NO_NAMESPACE}`)
+    const { folder } = real.board
+    const mount = `cp -a ${folder} ${folder}-copy && mount -t tmpfs -o size=8m tmpfs ${folder} && cp -a ${folder}-copy/. ${folder}/
+      head -c 16M /dev/zero > ${folder}/ballast; exec "$@"`
+    try {
+      const from = real.board.ear.heard.length
+      const agent = await real.relaunch(['unshare', '-rm', 'sh', '-c', mount, 'sh'])
+      await agent.said('"serving"')
+      await real.traffic(8, 60)
+      await heardBusy(from)
+      await beat(({ idle }) => idle === 'disk-failing', from)
+      const frame = real.board.ear.heard.length
+      await real.board.send('mobilenet-v1', undefined, readFileSync(COFFEE))
+      expect(await real.board.answer('mobilenet-v1', undefined, frame)).toHaveProperty('result')
+      rmSync(join('/proc', String(agent.child.pid), 'root', folder, 'ballast'))
       await agent.said('takes results again')
       await real.traffic(2)
       await real.settle()
@@ -175,6 +204,26 @@ describe('a data folder that cannot be written', { timeout: 60_000 }, () => {
       expect(left.filter((file) => !['identity.key', 'buffer.db', 'taken'].includes(file))).toEqual([])
     } finally {
       rmSync(folder, { recursive: true })
+    }
+  })
+})
+
+describe('a home folder without room', { timeout: 60_000 }, () => {
+  it('is not filled with compiled code by each start of the inference process', async ({ skip }) => {
+    skip(NO_NAMESPACE !== undefined, `no mounts here: ${NO_NAMESPACE}`)
+    const home = mkdtempSync(join(tmpdir(), 'home-'))
+    try {
+      const shell = `mount -t tmpfs -o size=64k tmpfs ${home} && head -c 60000 /dev/zero > ${home}/taken && "$@"
+        find ${home} -type f -printf 'left %P\\n'`
+      const { NODE_COMPILE_CACHE, ...env } = process.env
+      const infer = [process.execPath, MAIN, 'infer', COAT, '--model', 'fashion', '--data', home]
+      const agent = launch(['unshare', '-rm', 'sh', '-c', shell, 'sh', ...infer], { ...env, HOME: home })
+      await agent.said('left')
+      await agent.exited
+      expect(agent.lines().filter((line) => line.startsWith('left '))).toEqual(['left taken'])
+      expect(agent.lines().join(' ')).toMatch(/coat/i)
+    } finally {
+      rmSync(home, { recursive: true })
     }
   })
 })

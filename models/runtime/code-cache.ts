@@ -8,18 +8,25 @@ const ROOM_BYTES = 32 * 1024 * 1024
 /** Node writes `1c94e4e9.HeO4d3`, then renames it to `1c94e4e9`; what it could not write whole, it leaves there. */
 const LEFTOVER = /^[0-9a-f]+\.\w+$/
 
+/** One folder per release of Node and set of its flags: `v24.20.0-x64-1c717fce-0`. */
+const RELEASE = /^v\d+\.\d+\.\d+\S*-[0-9a-f]+-\d+$/
+
 /** Whether compiled code may be kept in `folder`, which need not be there; its disk is that of `data`, which must. */
 export function openCodeCache(folder: string, data: string): boolean {
-  removeLeftovers(folder)
+  tidy(folder)
   const { bavail, bsize } = statfsSync(data)
   return bavail * bsize >= ROOM_BYTES
 }
 
-/** One folder per release of Node and set of its flags. A cache must not keep a board from starting: faults are passed over. */
-function removeLeftovers(folder: string): void {
+/** A board updates itself for years, each time to another Node. A cache must not keep it from starting: faults are passed over. */
+function tidy(folder: string): void {
   try {
-    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true }))
-      if (entry.isFile() && LEFTOVER.test(entry.name)) rmSync(join(entry.parentPath, entry.name), { force: true })
+    for (const name of readdirSync(folder).filter((one) => RELEASE.test(one))) {
+      const release = join(folder, name)
+      if (!name.startsWith(`${process.version}-`)) rmSync(release, { recursive: true, force: true })
+      else
+        for (const file of readdirSync(release)) if (LEFTOVER.test(file)) rmSync(join(release, file), { force: true })
+    }
   } catch {
     // Not there yet, or on a disk that is read-only.
   }
