@@ -1,4 +1,3 @@
-import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { LinkError } from '../../broker/link/terms.ts'
 import { ResultMessage } from '../../broker/protocol/messages.ts'
@@ -268,9 +267,7 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
   })
 
   test('says of each outage, and once, that what need not be kept is lost for want of a disk', async () => {
-    const lines: string[] = []
-    const { broker, add, advance, outbox } = startOutbox({
-      log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
+    const { broker, add, advance, outbox, logged } = startOutbox({
       write: () => () => {
         throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
       },
@@ -282,6 +279,6 @@ describe('the outbox, over a broker that is away, silent or refuses', () => {
       for (let n = 0; n < 5; n += 1) outbox.take(sample(n))
       broker('on')
     }
-    expect(lines.filter((line) => /are lost/.test(line))).toHaveLength(3)
+    expect(logged().filter((line) => /are lost/.test(line))).toHaveLength(3)
   })
 })
