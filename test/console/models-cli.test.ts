@@ -97,6 +97,8 @@ it.each([
     /others may read it|no Ed25519/,
   ],
   ['a publisher that was not named', ['publish', 'FOLDER', '--key', 'KEY'], /--publisher is needed/],
+  ['a mistyped option', ['desire', 'fashion@1.0.0', '--devise', 'dev-x'], /--devise: there is no such option/],
+  ['a word too many', ['desire', 'fashion@1.0.0', 'mobilenet-v1@1.0.0'], /mobilenet-v1@1\.0\.0: one word too many/],
 ])('explains %s in one line', async (_, args, message) => {
   const real = args.map((arg) => (arg === 'FOLDER' ? folder : arg === 'KEY' ? join(keys, 'key.pem') : arg))
   const { code, out, err } = await models(...real, ...here_())
