@@ -14,7 +14,7 @@ import { type Column, Table } from '../parts/table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
 import { formatEnergy, formatRate, formatTemperature, plural } from '../quantities.ts'
 import { devices } from '../state.ts'
-import { DEVICE_WORDS, providerWords } from '../words.ts'
+import { DEVICE_WORDS, FLAG_WORDS, providerWords, stateWords } from '../words.ts'
 
 const NAMED_MODELS = 2
 
@@ -47,11 +47,12 @@ const columns: readonly Column<Device>[] = [
     key: 'state',
     label: 'State',
     compare: (a, b) => a.state.localeCompare(b.state),
-    cell: ({ state, reason, flags }) => (
+    cell: (device) => (
       <>
-        <Pill {...DEVICE_WORDS[state]} />
-        <span class="reason">{reason}</span>
-        <Flags flags={flags} />
+        <Pill {...stateWords(device)} />
+        <span class="reason">{device.reason}</span>
+        {device.notice && <span class="reason ink-warn">{device.notice}</span>}
+        <Flags flags={device.flags} />
       </>
     ),
   },
@@ -112,7 +113,8 @@ const columns: readonly Column<Device>[] = [
 ]
 
 const matches = (device: Device, text: string, state: string): boolean => {
-  const words = [device.name, device.id, device.owner.name, ...device.models].join(' ').toLowerCase()
+  const told = [stateWords(device).label, device.reason, ...(device.flags ?? []).map((flag) => FLAG_WORDS[flag].label)]
+  const words = [device.name, device.id, device.owner.name, ...device.models, ...told].join(' ').toLowerCase()
   return words.includes(text.toLowerCase().trim()) && (state === '' || device.state === state)
 }
 
@@ -149,7 +151,7 @@ export function DevicesPage() {
         <>
           <Filter
             label="Find a board"
-            hint="Name, id, owner or model"
+            hint="Name, id, owner, model or trouble"
             text={text}
             choice={state}
             choices={choicesOf(all)}
