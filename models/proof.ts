@@ -66,7 +66,10 @@ async function compareOne(
   if (outcome.digest === digest) return { ok: true, exact: true }
   const tolerance = toleranceOf(pkg, host)
   if (tolerance === undefined)
-    return unproven('answer', `its answer is not the recorded one (digest ${short(outcome.digest)}, not ${short(digest)})`)
+    return unproven(
+      'answer',
+      `its answer is not the recorded one (digest ${short(outcome.digest)}, not ${short(digest)})`,
+    )
   if (isClose(outcome.prediction, result, tolerance)) return { ok: true, exact: false }
   return unproven('answer', `the answer is further than ${tolerance} from the recorded one`)
 }

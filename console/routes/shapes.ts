@@ -450,15 +450,21 @@ export const Enrollment = z.object({
   command: z.string(),
 })
 
+/** A publisher, of models or of software, that is to be let in. */
+export const NewPublisher = z.object({
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -'),
+  key: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be a public key, the 43 characters that keygen printed'),
+})
+
 /** What a board sends to POST /enroll. `proof` is the Ed25519 signature over `bramble-enroll:{token}`, base64url. */
 export const BoardEnrolment = z.object({
-  token: z.string().min(16).max(128),
+  token: z.string().min(1).max(128),
   publicKey: z.string().length(43),
   proof: z.string().length(86),
   /** What its owner calls it; else it gets three words. */
   name: z
     .string()
-    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i)
+    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i, 'must be 1 to 63 letters a to z, digits and hyphens, as porch-2')
     .optional(),
 })
 export type BoardEnrolment = z.infer<typeof BoardEnrolment>

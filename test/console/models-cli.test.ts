@@ -90,13 +90,18 @@ it.each([
   ['a version that is not here', ['desire', 'fashion@9.9.9'], /fashion@9\.9\.9 is not here: publish it first/],
   ['a model without a version', ['desire', 'fashion'], /write MODEL@VERSION/],
   ['a board that nobody knows', ['desire', 'fashion@1.0.0', '--device', 'dev-x'], /There is no board dev-x/],
-  ['a folder without a package', ['publish', '/', '--key', 'KEY', '--publisher', 'fabrik'], /model\.json/],
+  [
+    'a folder without a package',
+    ['publish', '/', '--key', 'KEY', '--publisher', 'fabrik'],
+    /model\.json cannot be read: \/ is no folder of a model package/,
+  ],
   [
     'a key that is none',
     ['publish', 'FOLDER', '--key', '/dev/null', '--publisher', 'fabrik'],
     /others may read it|no Ed25519/,
   ],
   ['a publisher that was not named', ['publish', 'FOLDER', '--key', 'KEY'], /--publisher is needed/],
+  ['a public key that is none', ['trust', 'fabrik', 'abc'], /key: must be a public key, the 43 characters that keygen/],
   ['a mistyped option', ['desire', 'fashion@1.0.0', '--devise', 'dev-x'], /--devise: there is no such option/],
   ['a word too many', ['desire', 'fashion@1.0.0', 'mobilenet-v1@1.0.0'], /mobilenet-v1@1\.0\.0: one word too many/],
 ])('explains %s in one line', async (_, args, message) => {
