@@ -38,9 +38,14 @@ export const DEVICE_WORDS: Readonly<Record<Device['state'], { label: string; ton
 
 const WAITS: ReadonlySet<IdleReason> = new Set(['no-work', 'starting'])
 
+const HINDERED = { label: 'Hindered', tone: 'warn' } as const
+
 /** A board that cannot work must not look like one that waits for work. */
 export const stateWords = ({ state, idle }: Pick<Device, 'state' | 'idle'>): { label: string; tone: Tone } =>
-  idle === undefined || WAITS.has(idle) ? DEVICE_WORDS[state] : { label: 'Hindered', tone: 'warn' }
+  idle === undefined || WAITS.has(idle) ? DEVICE_WORDS[state] : HINDERED
+
+/** In the order in which they are offered. */
+export const STATE_LABELS: readonly string[] = [...Object.values(DEVICE_WORDS), HINDERED].map(({ label }) => label)
 
 export const TASK_WORDS: Readonly<Record<TaskView['state'], { label: string; tone: Tone }>> = {
   queued: { label: 'Waiting', tone: 'calm' },

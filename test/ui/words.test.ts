@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ERROR_CODES, IDLE_REASONS } from '../../broker/protocol/messages.ts'
-import { dropWords, energyTitle, idleWords, stateWords } from '../../console/ui/words.ts'
+import { dropWords, energyTitle, idleWords, STATE_LABELS, stateWords } from '../../console/ui/words.ts'
 
 describe('dropped frames', () => {
   it.each(ERROR_CODES)('that were refused as %s are told in words', (code) => {
@@ -32,6 +32,7 @@ describe('an idle board', () => {
   it('that cannot work does not look like one that waits for work', () => {
     const labels = IDLE_REASONS.map((idle) => stateWords({ state: 'idle', idle }).label)
     expect(labels).toEqual(['Idle', 'Idle', ...Array(7).fill('Hindered')])
+    expect(STATE_LABELS).toEqual(['New', 'Working', 'Idle', 'Late', 'Offline', 'Hindered'])
     expect(stateWords({ state: 'offline' })).toEqual({ label: 'Offline', tone: 'bad' })
   })
 

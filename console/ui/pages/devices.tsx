@@ -14,7 +14,7 @@ import { type Column, Table } from '../parts/table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
 import { formatEnergy, formatRate, formatTemperature, plural } from '../quantities.ts'
 import { devices } from '../state.ts'
-import { DEVICE_WORDS, FLAG_WORDS, providerWords, stateWords } from '../words.ts'
+import { FLAG_WORDS, providerWords, STATE_LABELS, stateWords } from '../words.ts'
 
 const NAMED_MODELS = 2
 
@@ -46,7 +46,7 @@ const columns: readonly Column<Device>[] = [
   {
     key: 'state',
     label: 'State',
-    compare: (a, b) => a.state.localeCompare(b.state),
+    compare: (a, b) => stateWords(a).label.localeCompare(stateWords(b).label),
     cell: (device) => (
       <>
         <Pill {...stateWords(device)} />
@@ -94,14 +94,11 @@ const columns: readonly Column<Device>[] = [
     label: 'Temp.',
     end: true,
     compare: (a, b) => (a.tempC ?? -1) - (b.tempC ?? -1),
-    cell: ({ tempC }) =>
-      tempC === undefined ? (
-        <span class="muted" title="This board has no such sensor">
-          no sensor
-        </span>
-      ) : (
-        formatTemperature(tempC)
-      ),
+    cell: ({ tempC, memMiB }) => {
+      if (tempC !== undefined) return formatTemperature(tempC)
+      // Of one that is not heard of nobody knows.
+      return memMiB === undefined ? '–' : <span class="muted">no sensor</span>
+    },
   },
   {
     key: 'earned',
@@ -115,15 +112,14 @@ const columns: readonly Column<Device>[] = [
 const matches = (device: Device, text: string, state: string): boolean => {
   const told = [stateWords(device).label, device.reason, ...(device.flags ?? []).map((flag) => FLAG_WORDS[flag].label)]
   const words = [device.name, device.id, device.owner.name, ...device.models, ...told].join(' ').toLowerCase()
-  return words.includes(text.toLowerCase().trim()) && (state === '' || device.state === state)
+  return words.includes(text.toLowerCase().trim()) && (state === '' || stateWords(device).label === state)
 }
 
 const choicesOf = (all: readonly Device[]): readonly Choice[] => [
   { value: '', label: `All ${all.length}` },
-  ...(Object.keys(DEVICE_WORDS) as Device['state'][])
-    .map((state) => ({ state, count: all.filter((device) => device.state === state).length }))
+  ...STATE_LABELS.map((label) => ({ label, count: all.filter((device) => stateWords(device).label === label).length }))
     .filter(({ count }) => count > 0)
-    .map(({ state, count }) => ({ value: state, label: `${DEVICE_WORDS[state].label} ${count}` })),
+    .map(({ label, count }) => ({ value: label, label: `${label} ${count}` })),
 ]
 
 export function DevicesPage() {
