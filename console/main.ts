@@ -161,6 +161,15 @@ const checkCommand = defineCommand({
   },
 })
 
+/** As a shell tells of SIGPIPE. */
+const NOBODY_READS = 141
+
+// `rewards statement … | head` has read enough: no fault, and nothing more to say.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(NOBODY_READS)
+})
+
 await runMain(
   defineCommand({
     meta: { name: 'bramble', version: versionOf(), description: 'Edge inference that pays.' },

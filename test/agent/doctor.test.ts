@@ -154,6 +154,13 @@ describe('the doctor', () => {
     )
   })
 
+  test('ends without a word where nobody reads on, as before `| head`', async () => {
+    const agent = runAgent(['doctor', '--data', join(scratch(), 'none'), '--serve', 'fashion'])
+    agent.child.stdout.destroy()
+    expect(await agent.exited).toBe(141)
+    expect(agent.errors()).toBe('')
+  })
+
   test('could not look where its own flags are wrong', async () => {
     const agent = runAgent(['doctor', '--threads', '0'])
     expect(await agent.exited).toBe(2)

@@ -1,5 +1,6 @@
 // `bramble models …` as a publisher and an operator type it, against a running console.
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -110,4 +111,16 @@ it.each([
   expect([code, out]).toEqual([1, ''])
   expect(err).toMatch(message)
   expect(err.split('\n')).toHaveLength(1)
+})
+
+it('ends without a word where nobody reads on', async () => {
+  const main = join(PACKAGE_ROOT, 'console/main.ts')
+  const child = execFile(process.execPath, [main, 'models', 'list', ...here_()])
+  child.stdout?.destroy()
+  let said = ''
+  child.stderr?.on('data', (chunk: string) => {
+    said += chunk
+  })
+  const [code] = await once(child, 'exit')
+  expect([code, said]).toEqual([141, ''])
 })
