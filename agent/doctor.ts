@@ -17,6 +17,7 @@ import { checkModels, readModels } from './doctor/model-checks.ts'
 import { type BrokerAccess, type Clocks, checkBroker, checkClock, checkConsole } from './doctor/network-checks.ts'
 import { lineOf, verdictOf } from './doctor/page.ts'
 import { checkPoison } from './doctor/poison-check.ts'
+import { checkWanted } from './doctor/wanted-check.ts'
 import { plainMembership } from './membership.ts'
 import { createEnergy } from './presence/energy.ts'
 import { wattsPerCpuOf } from './presence/profiles.ts'
@@ -76,6 +77,7 @@ export async function examineBoard(options: Options): Promise<DoctorReport> {
 async function examineModels({ config, tree, clocks, log, tell }: Options, board: Board, running: boolean) {
   const { packages, checks } = await readModels(config)
   for (const check of checks) tell(check)
+  if (config.device === undefined) for (const check of checkWanted(config.data, config.serve)) tell(check)
   if (packages.length === 0) return
   const [{ freeMiB }, processor] = await Promise.all([readVitals(tree), processorName(tree)])
   const energy = createEnergy(wattsPerCpuOf(board.model, processor))

@@ -277,6 +277,15 @@ const versionOf = (): string => {
   return String(version)
 }
 
+/** As a shell tells of SIGPIPE. */
+const NOBODY_READS = 141
+
+// `doctor | head` has read enough: no fault, and nothing more to say.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(NOBODY_READS)
+})
+
 await runMain(
   defineCommand({
     meta: {

@@ -160,7 +160,7 @@ function assemble(options: PackagesOptions, desired: DesiredState) {
     folder,
     open: proving.open,
     executors: (busyWith) =>
-      createExecutors({ cache, verdicts, fetching, proving, serving, record, holds, folder, target, busyWith }),
+      createExecutors({ cache, verdicts, fetching, proving, serving, record, folder, target, busyWith }),
     forbidden: options.doubt,
     news: createNews(options.changed, clock.elapsed),
     clock,

@@ -1,12 +1,13 @@
 // `bramble broker`: the embedded broker on its own, for a site that wants it apart from the console. It checks the console's
 // ES256 credentials with the console's public key; requesters' API keys are known to the console's own broker only.
 import { setTimeout as wait } from 'node:timers/promises'
-import { defineCommand, runMain } from 'citty'
+import { type ArgsDef, defineCommand, runMain } from 'citty'
 import { pino } from 'pino'
 import { z } from 'zod'
 import { BrokerError, startBroker } from './embedded.ts'
 import { createVerifier, keysOfConsole } from './jwt.ts'
 import { DEFAULT_ROOT } from './protocol/topics.ts'
+import { surplusOf } from './surplus.ts'
 
 const Port = z.coerce.number('must be a port number').int().min(0).max(65_535, 'must be a port number')
 
@@ -52,20 +53,24 @@ async function serve(settings: z.infer<typeof Settings>): Promise<void> {
   process.on('SIGTERM', stop)
 }
 
+const brokerArgs = {
+  console: {
+    type: 'string',
+    required: true,
+    description: "The console's address, whose public key signs credentials",
+  },
+  host: { type: 'string', default: '127.0.0.1', description: 'Address to listen on' },
+  port: { type: 'string', default: '1883', description: 'Port for MQTT over TCP, 0 for any free one' },
+  ws: { type: 'string', description: 'Port for MQTT over WebSocket (off when absent)' },
+  root: { type: 'string', default: DEFAULT_ROOT, description: 'First levels of every topic' },
+} satisfies ArgsDef
+
 export const brokerCommand = defineCommand({
   meta: { name: 'broker', description: 'Run the MQTT broker on its own.' },
-  args: {
-    console: {
-      type: 'string',
-      required: true,
-      description: "The console's address, whose public key signs credentials",
-    },
-    host: { type: 'string', default: '127.0.0.1', description: 'Address to listen on' },
-    port: { type: 'string', default: '1883', description: 'Port for MQTT over TCP, 0 for any free one' },
-    ws: { type: 'string', description: 'Port for MQTT over WebSocket (off when absent)' },
-    root: { type: 'string', default: DEFAULT_ROOT, description: 'First levels of every topic' },
-  },
+  args: brokerArgs,
   async run({ args }) {
+    const surplus = surplusOf(args, brokerArgs)
+    if (surplus.length > 0) return fail(surplus.join('\n'))
     const settings = Settings.safeParse(args)
     if (!settings.success)
       return fail(settings.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`).join('\n'))

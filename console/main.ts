@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type ArgsDef, defineCommand, runMain } from 'citty'
 import { pino } from 'pino'
+import { surplusOf } from '../broker/surplus.ts'
 import { type Command, type Config, type Flags, readConfig } from './config.ts'
 
 const BAD_START = 2
@@ -66,15 +67,13 @@ const fail = (message: string): void => {
 }
 
 /** The configuration, or undefined after all its faults were told. */
-function configOf(args: Readonly<Record<string, unknown>>, defs: ArgsDef, command: Command): Config | undefined {
-  const names = new Set(Object.keys(defs).flatMap((name) => [name, camel(name)]))
-  const unknown = Object.keys(args).filter((name) => name !== '_' && !names.has(name))
+function configOf(args: Parameters<typeof surplusOf>[0], defs: ArgsDef, command: Command): Config | undefined {
   const flags: Record<string, string> = {}
   for (const [name, value] of Object.entries(args)) if (name in defs) flags[camel(name)] = String(value)
   // On by default, so only its absence says anything; the environment may still say it.
   for (const name of ['demo', 'lookupTables']) if (flags[name] === 'true') delete flags[name]
   const read = readConfig(process.env, flags as Flags, command, packageRoot)
-  const faults = [...unknown.map((name) => `--${name}: there is no such option`), ...(read.ok ? [] : read.faults)]
+  const faults = [...surplusOf(args, defs), ...(read.ok ? [] : read.faults)]
   if (read.ok && faults.length === 0) return read.config
   fail(faults.join('\n'))
   return undefined
@@ -160,6 +159,15 @@ const checkCommand = defineCommand({
       process.exitCode = ok ? 0 : 1
     })
   },
+})
+
+/** As a shell tells of SIGPIPE. */
+const NOBODY_READS = 141
+
+// `rewards statement … | head` has read enough: no fault, and nothing more to say.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(NOBODY_READS)
 })
 
 await runMain(

@@ -75,9 +75,12 @@ async function checkModel(folder: string, ref: FileRef): Promise<string> {
 
 async function readManifestFile(folder: string): Promise<Manifest> {
   const file = join(folder, 'model.json')
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new CatalogError('missing-file', `${file} cannot be read: ${folder} is no folder of a model package`, cause)
+  })
   let json: unknown
   try {
-    json = JSON.parse(await readFile(file, 'utf8'))
+    json = JSON.parse(text)
   } catch (cause) {
     throw new CatalogError('bad-manifest', `${file} is not JSON: ${String(cause)}`, cause)
   }

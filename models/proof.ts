@@ -66,10 +66,15 @@ async function compareOne(
   if (outcome.digest === digest) return { ok: true, exact: true }
   const tolerance = toleranceOf(pkg, host)
   if (tolerance === undefined)
-    return unproven('answer', `the answer has digest ${outcome.digest}, recorded is ${digest}`)
+    return unproven(
+      'answer',
+      `its answer is not the recorded one (digest ${short(outcome.digest)}, not ${short(digest)})`,
+    )
   if (isClose(outcome.prediction, result, tolerance)) return { ok: true, exact: false }
   return unproven('answer', `the answer is further than ${tolerance} from the recorded one`)
 }
+
+const short = (digest: string): string => `${digest.slice(0, 12)}…`
 
 const unproven = (cause: Unproven['cause'], reason: string): Unproven => ({ ok: false, cause, reason })
 

@@ -122,7 +122,7 @@ export function createDesired({ file, arch, console, now, elapsed, log }: Option
 const wishOf = ({ now: _, ...wish }: Desired): string => JSON.stringify(wish)
 
 /** A damaged file is as good as none: the console is asked at the start anyway. */
-function readDesired(file: string): Desired | undefined {
+export function readDesired(file: string): Desired | undefined {
   try {
     return Desired.parse(JSON.parse(readFileSync(file, 'utf8')))
   } catch {

@@ -6,7 +6,6 @@ import type { Serving } from '../frames/serving.ts'
 import type { Cache } from './cache.ts'
 import { PackageFault } from './fault.ts'
 import type { Fetching } from './fetching.ts'
-import type { Holds } from './holds.ts'
 import type { Step, Target } from './plan.ts'
 import type { Activity } from './progress.ts'
 import type { Proving } from './proving.ts'
@@ -21,7 +20,6 @@ interface Options {
   readonly proving: Proving
   readonly serving: Pick<Serving, 'activate' | 'retire' | 'failed'>
   readonly record: Pick<ServedRecord, 'forget'>
-  readonly holds: Pick<Holds, 'hold'>
   readonly folder: ReadonlyMap<string, ModelPackage>
   readonly target: () => Target
   /** The step under way, for whoever watches. */
@@ -32,7 +30,7 @@ export type Run<S extends Step> = (step: S, view: View, signal: AbortSignal) => 
 export type Executors = { readonly [D in Step['do']]: Run<Extract<Step, { do: D }>> }
 
 export function createExecutors(options: Options): Executors {
-  const { cache, verdicts, fetching, proving, serving, record, holds, busyWith } = options
+  const { cache, verdicts, fetching, proving, serving, record, busyWith } = options
 
   const isWanted = (id: string): boolean => {
     const target = options.target()
@@ -81,8 +79,8 @@ export function createExecutors(options: Options): Executors {
       // That it is bad is worth remembering: it would be fetched again.
       if (releases.get(release)?.refused === undefined) verdicts.forget(release)
     },
-    async postpone({ release, reason }) {
-      holds.hold(release, reason)
+    async postpone({ reason }) {
+      throw new PackageFault('no-room', reason)
     },
     async 'fetch-release'({ release }, _, signal) {
       busyWith({ release, state: 'downloading', arrivedBytes: 0 })

@@ -62,7 +62,7 @@ export function openVerdicts(folder: string, write: WriteNote): Verdicts {
 }
 
 /** A damaged one is as good as none: the release is proven again. */
-function readVerdict(file: string): Verdict | undefined {
+export function readVerdict(file: string): Verdict | undefined {
   try {
     return Verdict.parse(JSON.parse(readFileSync(file, 'utf8')))
   } catch {

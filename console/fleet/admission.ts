@@ -26,7 +26,11 @@ export async function claimToken(trx: Kysely<Database>, hash: string, now: numbe
     .select(['uses_left', 'expires_at', 'owner_id'])
     .where('token_hash', '=', hash)
     .executeTakeFirst()
-  if (!token) throw new EnrolmentFault('unknown-token', 'This token is not known: make one with POST /api/enrollments.')
+  if (!token)
+    throw new EnrolmentFault(
+      'unknown-token',
+      'This token is not known here: make one on the page Add board, and copy all of it.',
+    )
   if (await isOf(trx, board, token.owner_id)) return token.owner_id
   const { numUpdatedRows } = await trx
     .updateTable('enrollment_tokens')

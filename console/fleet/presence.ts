@@ -15,6 +15,8 @@ export interface Clocks {
 export interface Presence {
   readonly state: Device['state']
   readonly reason: string
+  /** Of an idle board: why, as a code. */
+  readonly idle?: IdleReason
 }
 
 /** Heartbeats come every 30 s: two missed ones and half an interval of slack. */
@@ -41,9 +43,11 @@ const IDLE_REASONS: Readonly<Record<IdleReason, string>> = {
 /** What the last heartbeat says. */
 type Told = Pick<HeartbeatMessage, 'idle' | 'queue' | 'rate'>
 
-function readinessOf(told: Told | undefined): string {
-  if (told?.idle !== undefined) return IDLE_REASONS[told.idle]
-  return told && told.queue > 0 && told.rate === 0 ? 'It has work and answers none of it.' : 'Ready.'
+function readinessOf(told: Told | undefined): Pick<Presence, 'reason' | 'idle'> {
+  if (told?.idle !== undefined) return { reason: IDLE_REASONS[told.idle], idle: told.idle }
+  return told && told.queue > 0 && told.rate === 0
+    ? { reason: 'It has work and answers none of it.', idle: 'stuck' }
+    : { reason: 'Ready.' }
 }
 
 const NEVER_HEARD =
@@ -71,8 +75,6 @@ export function presence(clocks: Clocks, told: Told | undefined, now: number): P
   if (resultAt !== undefined && now - resultAt < WORKING_MS)
     return { state: 'working', reason: 'Frames come in and are answered.' }
   const readiness = readinessOf(told)
-  return {
-    state: 'idle',
-    reason: resultAt === undefined ? `${readiness} It has not answered anything yet.` : readiness,
-  }
+  const never = resultAt === undefined ? ' It has not answered anything yet.' : ''
+  return { state: 'idle', ...readiness, reason: `${readiness.reason}${never}` }
 }

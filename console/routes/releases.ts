@@ -8,7 +8,7 @@ import type { Offer } from '../registry/publishing.ts'
 import { RegistryError } from '../registry/registry-error.ts'
 import type { Kept } from '../registry/shelf.ts'
 import { createRouter, json, refusals, refuse } from './answers.ts'
-import { MissingFile, PublisherView, ReleaseView } from './shapes.ts'
+import { MissingFile, NewPublisher, PublisherView, ReleaseView } from './shapes.ts'
 
 const STATUS_OF = {
   malformed: 400,
@@ -92,10 +92,7 @@ const trust = createRoute({
     body: {
       content: {
         'application/json': {
-          schema: z.object({
-            id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
-            key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
-          }),
+          schema: NewPublisher,
         },
       },
       required: true,

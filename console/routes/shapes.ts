@@ -4,6 +4,7 @@ import { z } from '@hono/zod-openapi'
 import {
   Comparison,
   HeartbeatMessage,
+  IdleReason,
   InfoMessage,
   ResultMessage,
   VitalFlag,
@@ -26,6 +27,8 @@ export const Device = z.object({
   state: DeviceState,
   /** One sentence: why it is in this state and, where something is wrong, what to do. */
   reason: z.string(),
+  /** Of an idle board: why, as a code. */
+  idle: IdleReason.optional(),
   clocks: z.object({
     mqtt: z.object({ state: z.enum(['online', 'offline']), at: At }).optional(),
     heartbeatAt: At.optional(),
@@ -38,6 +41,8 @@ export const Device = z.object({
   memMiB: z.number().optional(),
   /** What is not as it should be now; empty for a board that is not heard of. */
   flags: z.array(VitalFlag).optional(),
+  /** The first of what it wants its owner to know of the past. */
+  notice: z.string().optional(),
   energy: HeartbeatMessage.shape.energy,
   /** Present where models do not run on what was wanted, or run beside a GPU that nothing uses. */
   provider: z.object({ wanted: z.string().optional(), used: z.string(), reason: z.string().optional() }).optional(),
@@ -103,7 +108,12 @@ export const DeviceDetail = z.object({
 export type DeviceDetail = z.infer<typeof DeviceDetail>
 
 export const Overview = z.object({
-  health: z.object({ level: z.enum(['ok', 'attention', 'problem']), sentence: z.string() }),
+  health: z.object({
+    level: z.enum(['ok', 'attention', 'problem']),
+    sentence: z.string(),
+    /** What else is true, and not as bad. */
+    more: z.array(z.string()),
+  }),
   token: z.object({ symbol: z.string(), decimals: z.int(), mint: z.string() }),
   cluster: z.enum(['local', 'devnet', 'mainnet-beta']),
   devices: z.object({ total: z.int(), working: z.int(), idle: z.int(), late: z.int(), offline: z.int() }),
@@ -440,15 +450,21 @@ export const Enrollment = z.object({
   command: z.string(),
 })
 
+/** A publisher, of models or of software, that is to be let in. */
+export const NewPublisher = z.object({
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -'),
+  key: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be a public key, the 43 characters that keygen printed'),
+})
+
 /** What a board sends to POST /enroll. `proof` is the Ed25519 signature over `bramble-enroll:{token}`, base64url. */
 export const BoardEnrolment = z.object({
-  token: z.string().min(16).max(128),
+  token: z.string().min(1).max(128),
   publicKey: z.string().length(43),
   proof: z.string().length(86),
   /** What its owner calls it; else it gets three words. */
   name: z
     .string()
-    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i)
+    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i, 'must be 1 to 63 letters a to z, digits and hyphens, as porch-2')
     .optional(),
 })
 export type BoardEnrolment = z.infer<typeof BoardEnrolment>

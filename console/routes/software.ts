@@ -6,7 +6,7 @@ import type { KeptSoftware } from '../software/releases.ts'
 import type { Rollout } from '../software/rings.ts'
 import { createRouter, json, refusals } from './answers.ts'
 import { orRefusal, publisherView } from './releases.ts'
-import { MissingFile, PublisherView, SoftwareView } from './shapes.ts'
+import { MissingFile, NewPublisher, PublisherView, SoftwareView } from './shapes.ts'
 
 const faults = refusals(400, 401, 403, 404, 409, 413, 503)
 const jsonBody = <S>(schema: S) => ({ content: { 'application/json': { schema } }, required: true as const })
@@ -39,9 +39,7 @@ const trust = createRoute({
   method: 'post',
   path: '/publishers',
   request: {
-    body: jsonBody(
-      z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/), key: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }),
-    ),
+    body: jsonBody(NewPublisher),
   },
   responses: { 201: json(PublisherView, 'Its releases may come in. Boards have a list of their own.'), ...faults },
 })

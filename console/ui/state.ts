@@ -88,12 +88,13 @@ export const isBehind = ({ device, info, vitals }: DeviceDetail): boolean =>
 /** A board's new numbers on its open page: one more point in its charts for each heartbeat. */
 export function extendDetail(known: DeviceDetail, device: Device): DeviceDetail {
   const at = device.clocks.heartbeatAt
-  if (at === undefined || known.history.at(-1)?.at === at) return { ...known, device }
+  const { memMiB } = device
+  if (at === undefined || memMiB === undefined || known.history.at(-1)?.at === at) return { ...known, device }
   const point = {
     at,
     rate: device.rate,
     queue: device.queue,
-    memMiB: device.memMiB ?? 0,
+    memMiB,
     ...(device.tempC !== undefined && { tempC: device.tempC }),
     ...(device.energy && { energy: device.energy }),
   }

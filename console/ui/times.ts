@@ -25,6 +25,12 @@ export function formatAge(at: string, nowMs: number): string {
   return age < NOW_MS ? 'now' : `${formatSpan(age)} ago`
 }
 
+/** By the console's clock, what a board said by its own, which is off by `skewMs`. */
+export function byConsole(at: string, skewMs = 0): string {
+  const moment = new Date(Date.parse(at) - skewMs)
+  return Number.isNaN(moment.getTime()) ? at : moment.toISOString()
+}
+
 /** An answer older than this is drawn as old, never as live. */
 export const STALE_MS = 15_000
 

@@ -36,6 +36,17 @@ export const DEVICE_WORDS: Readonly<Record<Device['state'], { label: string; ton
   offline: { label: 'Offline', tone: 'bad' },
 }
 
+const WAITS: ReadonlySet<IdleReason> = new Set(['no-work', 'starting'])
+
+const HINDERED = { label: 'Hindered', tone: 'warn' } as const
+
+/** A board that cannot work must not look like one that waits for work. */
+export const stateWords = ({ state, idle }: Pick<Device, 'state' | 'idle'>): { label: string; tone: Tone } =>
+  idle === undefined || WAITS.has(idle) ? DEVICE_WORDS[state] : HINDERED
+
+/** In the order in which they are offered. */
+export const STATE_LABELS: readonly string[] = [...Object.values(DEVICE_WORDS), HINDERED].map(({ label }) => label)
+
 export const TASK_WORDS: Readonly<Record<TaskView['state'], { label: string; tone: Tone }>> = {
   queued: { label: 'Waiting', tone: 'calm' },
   leased: { label: 'Running', tone: 'busy' },
@@ -179,7 +190,8 @@ export const FLAG_WORDS: Readonly<Record<VitalFlag, { label: string; tone: Tone;
   'clock-wrong': {
     label: 'Clock wrong',
     tone: 'warn',
-    advice: 'Its clock differs from this console’s: deadlines are missed. Let it reach a time server (timedatectl).',
+    advice:
+      'Its clock differs from this console’s: the times in its answers and receipts are wrong. Let it reach a time server (timedatectl).',
   },
 }
 

@@ -1,6 +1,7 @@
 // What the commands share that speak to a running console: how it is found, and how a fault is told.
 import { resolve } from 'node:path'
 import { type ArgsDef, defineCommand, type ParsedArgs } from 'citty'
+import { surplusOf } from '../../broker/surplus.ts'
 import { type ConsoleApi, ConsoleFault, createConsoleApi, findConsole } from './console-api.ts'
 
 const FAILED = 1
@@ -47,7 +48,17 @@ export function command<A extends ArgsDef>(
   args: A,
   run: (args: ParsedArgs<A>) => Promise<string>,
 ) {
-  return defineCommand<A>({ meta: { name, description }, args, run: ({ args: given }) => explained(() => run(given)) })
+  return defineCommand<A>({
+    meta: { name, description },
+    args,
+    run: ({ args: given }) =>
+      explained(async () => {
+        const [first] = surplusOf(given, args)
+        // `--devise dev-…` must not become a change for the whole fleet.
+        if (first !== undefined) throw new ConsoleFault('unreadable', `${first}; --help names those there are`)
+        return run(given)
+      }),
+  })
 }
 
 export const needed = (value: string | undefined, name: string): string => {

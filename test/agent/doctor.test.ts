@@ -1,5 +1,5 @@
 // The doctor as a person or a script runs it, beside a real agent and without one; and its single findings.
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +17,7 @@ import {
 import type { Check } from '../../agent/doctor/check.ts'
 import { holderOf } from '../../agent/doctor/holder.ts'
 import { lineOf, verdictOf } from '../../agent/doctor/page.ts'
+import { checkWanted } from '../../agent/doctor/wanted-check.ts'
 import type { DoctorReport } from '../../agent/doctor.ts'
 import { readBoard } from '../../agent/presence/vitals.ts'
 import { VitalsMessage } from '../../broker/protocol/messages.ts'
@@ -153,6 +154,13 @@ describe('the doctor', () => {
     )
   })
 
+  test('ends without a word where nobody reads on, as before `| head`', async () => {
+    const agent = runAgent(['doctor', '--data', join(scratch(), 'none'), '--serve', 'fashion'])
+    agent.child.stdout.destroy()
+    expect(await agent.exited).toBe(141)
+    expect(agent.errors()).toBe('')
+  })
+
   test('could not look where its own flags are wrong', async () => {
     const agent = runAgent(['doctor', '--threads', '0'])
     expect(await agent.exited).toBe(2)
@@ -201,6 +209,28 @@ describe('a finding', () => {
     const given = Object.entries<string>(files).map(([name, text]) => [`${folder}/${name}`, text])
     const checks = await checkMemoryLimit(await makeTree(Object.fromEntries(given)))
     expect(checks.map(({ state }) => state)).toEqual(states)
+  })
+
+  test('about what the console wants names each version that is not served, and why it is refused', () => {
+    const data = scratch()
+    expect(checkWanted(data, undefined)).toEqual([])
+    const [good, bad, late] = ['a', 'b', 'c'].map((digit) => digit.repeat(64))
+    const models = [
+      { id: 'good', version: '1.0.0', release: good },
+      { id: 'bad', version: '1.1.0', release: bad },
+      { id: 'late', version: '1.2.0', release: late },
+    ]
+    writeFileSync(join(data, 'desired.json'), JSON.stringify({ revision: 1, now: 1, publishers: [], models }))
+    mkdirSync(join(data, 'packages/.verdicts'), { recursive: true })
+    const served = { models: { good: { release: good }, bad: { release: good } }, recent: [good] }
+    writeFileSync(join(data, 'packages/served.json'), JSON.stringify(served))
+    const verdict = { under: 'runtime', reason: 'golden/cat.jpg: another answer' }
+    writeFileSync(join(data, `packages/.verdicts/${bad}.json`), JSON.stringify(verdict))
+    expect(checkWanted(data, ['good'])).toEqual([expect.objectContaining({ state: 'ok' })])
+    expect(checkWanted(data, undefined).map(({ state, says }) => `${state} ${says}`)).toEqual([
+      'warn bad@1.1.0 is refused: golden/cat.jpg: another answer',
+      'warn late@1.2.0 is not served yet',
+    ])
   })
 
   test('is coloured only when asked, and the count says what to read', () => {

@@ -1,6 +1,7 @@
 // What a board holds of models: it serves without network, beside its own folder, and within a cache.
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { readPackage } from '../../models/catalog.ts'
 import { type Console, createBoard, MODELS, sha256, treeOf, version } from './packages-rig.ts'
@@ -149,7 +150,9 @@ describe('the cache', () => {
   })
 
   test('refuses to give up the served and the previous version for one that is too large, and says so with numbers', async () => {
-    const board = await boardWith({ quotaBytes: 3 * MIB })
+    const lines: string[] = []
+    const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) })
+    const board = await boardWith({ quotaBytes: 3 * MIB, log })
     for (const name of ['1.1.0', '1.2.0']) {
       await told(board, await offer(name, 1024))
       await board.until(serves(name))
@@ -160,6 +163,7 @@ describe('the cache', () => {
       state: 'waiting',
       reason: expect.stringMatching(/takes 2\.\d MiB.*of the 3\.0 MiB that --cache-mib allows/),
     })
+    expect(lines.filter((line) => line.includes('--cache-mib allows'))).toHaveLength(1)
     expect(await placed()).toEqual(['fashion@1.1.0', 'fashion@1.2.0'])
     expect(board.versions()).toEqual({ fashion: '1.2.0' })
   })

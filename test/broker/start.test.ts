@@ -144,5 +144,7 @@ describe('bramble broker', () => {
       code: 2,
       stderr: '--port: must be a port number\n--console: must be the http:// or https:// address of the console\n',
     })
+    const mistyped = await run(process.execPath, [MAIN, '--prt', '1884', '--console', 'http://127.0.0.1:1'])
+    expect(mistyped).toMatchObject({ code: 2, stderr: '--prt: there is no such option\n' })
   })
 })

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { HeartbeatMessage, InfoMessage, VitalsMessage } from '../../broker/protocol/messages.ts'
 import type { Change } from '../../console/events.ts'
 import { createDevices, type Devices } from '../../console/fleet/devices.ts'
+import { createBoardViews } from '../../console/routes/views/boards.ts'
 import { openDatabase, type Store } from '../../console/store/open.ts'
 
 const HEARTBEAT: HeartbeatMessage = {
@@ -69,6 +70,21 @@ describe('the boards', () => {
   afterEach(async () => {
     await store.close()
     await rm(folder, { recursive: true })
+  })
+
+  it('show why they cannot work, and nothing that a silent one told as if it were so now', async () => {
+    const tasks = { list: async () => [] }
+    const receipts = { earned: async () => new Map(), ofDevice: async () => [] }
+    const { list } = createBoardViews({ db: store.db, devices, tasks, receipts })
+    const now_ = { tempC: 84, energy: { j: 0.5, from: 'measured' } } as const
+    devices.status('dev-a', 'online', false)
+    devices.heartbeat('dev-a', { ...HEARTBEAT, ...now_, flags: ['throttled'], idle: 'disk-failing' })
+    expect((await list())[0]).toMatchObject({ ...now_, state: 'idle', idle: 'disk-failing', memMiB: 120, rate: 4.5 })
+    now += 60_000
+    devices.status('dev-a', 'offline', false)
+    const [silent] = await list()
+    expect(silent).toMatchObject({ state: 'offline', rate: 0 })
+    for (const key of ['tempC', 'energy', 'memMiB', 'flags', 'idle']) expect(silent).not.toHaveProperty(key)
   })
 
   it('are new, then idle, then working, and every change of state is told once', () => {

@@ -199,10 +199,20 @@ describe('the HTTP API', () => {
       expect((await post('/api/enrollments', { uses: 0 })).status).toBe(400)
     })
 
-    it('and refuses a made-up token in one sentence', async () => {
-      const refused = await post('/enroll', { token: 'x'.repeat(43), publicKey: 'A'.repeat(43), proof: 'A'.repeat(86) })
+    const enrolment = { token: 'x', publicKey: 'A'.repeat(43), proof: 'A'.repeat(86) }
+
+    it('and refuses a made-up token of any length in one sentence', async () => {
+      const refused = await post('/enroll', enrolment)
       expect(refused.status).toBe(401)
       expect((await errorOf(refused)).code).toBe('bad-proof')
+    })
+
+    it('and says which names a board may have', async () => {
+      const refused = await post('/enroll', { ...enrolment, name: 'Küche' })
+      expect(refused.status).toBe(400)
+      expect((await errorOf(refused)).message).toBe(
+        'name: must be 1 to 63 letters a to z, digits and hyphens, as porch-2',
+      )
     })
   })
 
@@ -345,7 +355,7 @@ describe('the HTTP API', () => {
       expect(detail.tasks.length).toBeGreaterThan(0)
     })
 
-    it('shows how the board is: its flags, the price of its work, its vitals', async () => {
+    it('shows how the board is: its flags, what it has to tell, the price of its work, its vitals', async () => {
       const vitals = {
         at: new Date().toISOString(),
         temperatures: [{ zone: 'cpu-thermal', c: 61.2 }],
@@ -357,13 +367,15 @@ describe('the HTTP API', () => {
       const energy = { j: 0.12, from: 'estimated' }
       const beat = { ...before.heartbeat, flags: ['under-voltage'], energy }
       await board.say({ kind: 'heartbeat', device: board.id }, beat)
+      const notices = ['The outbox was set aside.', 'And another.']
+      await board.say({ kind: 'info', device: board.id }, { ...before.info, notices })
       await board.say({ kind: 'vitals', device: board.id }, vitals)
       const detail = await until(async () => {
         const read = await json<DeviceDetail>(here.call(`/api/devices/${board.id}`))
         return read.vitals && read
       }, 'the vitals')
       expect(detail.vitals).toEqual(vitals)
-      expect(detail.device).toMatchObject({ flags: ['under-voltage'], energy })
+      expect(detail.device).toMatchObject({ flags: ['under-voltage'], notice: notices[0], energy })
       expect(detail.device.told).not.toBe(before.device.told)
     })
 
@@ -372,8 +384,9 @@ describe('the HTTP API', () => {
       expect(overview.devices).toEqual({ total: 1, working: 1, idle: 0, late: 0, offline: 0 })
       expect(overview.tasks).toMatchObject({ waiting: 0, answeredToday: 2, failedToday: 0, lost: 0 })
       expect(overview.health).toEqual({
-        level: 'ok',
-        sentence: '1 board online, 1 at work; nothing is lost and every payout went through.',
+        level: 'attention',
+        sentence: expect.stringMatching(/^1 board is not well\. [a-z-]+: its supply voltage drops too low\./),
+        more: [expect.stringMatching(/^1 board has a notice for you\. [a-z-]+: The outbox was set aside\.$/)],
       })
     })
 

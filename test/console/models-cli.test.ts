@@ -1,5 +1,6 @@
 // `bramble models …` as a publisher and an operator type it, against a running console.
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -90,17 +91,36 @@ it.each([
   ['a version that is not here', ['desire', 'fashion@9.9.9'], /fashion@9\.9\.9 is not here: publish it first/],
   ['a model without a version', ['desire', 'fashion'], /write MODEL@VERSION/],
   ['a board that nobody knows', ['desire', 'fashion@1.0.0', '--device', 'dev-x'], /There is no board dev-x/],
-  ['a folder without a package', ['publish', '/', '--key', 'KEY', '--publisher', 'fabrik'], /model\.json/],
+  [
+    'a folder without a package',
+    ['publish', '/', '--key', 'KEY', '--publisher', 'fabrik'],
+    /model\.json cannot be read: \/ is no folder of a model package/,
+  ],
   [
     'a key that is none',
     ['publish', 'FOLDER', '--key', '/dev/null', '--publisher', 'fabrik'],
     /others may read it|no Ed25519/,
   ],
   ['a publisher that was not named', ['publish', 'FOLDER', '--key', 'KEY'], /--publisher is needed/],
+  ['a public key that is none', ['trust', 'fabrik', 'abc'], /key: must be a public key, the 43 characters that keygen/],
+  ['a mistyped option', ['desire', 'fashion@1.0.0', '--devise', 'dev-x'], /--devise: there is no such option/],
+  ['a word too many', ['desire', 'fashion@1.0.0', 'mobilenet-v1@1.0.0'], /mobilenet-v1@1\.0\.0: one word too many/],
 ])('explains %s in one line', async (_, args, message) => {
   const real = args.map((arg) => (arg === 'FOLDER' ? folder : arg === 'KEY' ? join(keys, 'key.pem') : arg))
   const { code, out, err } = await models(...real, ...here_())
   expect([code, out]).toEqual([1, ''])
   expect(err).toMatch(message)
   expect(err.split('\n')).toHaveLength(1)
+})
+
+it('ends without a word where nobody reads on', async () => {
+  const main = join(PACKAGE_ROOT, 'console/main.ts')
+  const child = execFile(process.execPath, [main, 'models', 'list', ...here_()])
+  child.stdout?.destroy()
+  let said = ''
+  child.stderr?.on('data', (chunk: string) => {
+    said += chunk
+  })
+  const [code] = await once(child, 'exit')
+  expect([code, said]).toEqual([141, ''])
 })

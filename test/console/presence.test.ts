@@ -48,6 +48,7 @@ describe('presence', () => {
     expect(presence(clocks, told(undefined, 4), NOW)).toEqual({
       state: 'idle',
       reason: 'It has work and answers none of it.',
+      idle: 'stuck',
     })
     expect(presence(clocks, told(undefined, 4, 0.1), NOW).reason).toBe('Ready.')
   })
@@ -55,8 +56,8 @@ describe('presence', () => {
   it.each(IDLE_REASONS)('has a sentence of its own for %s, beside an answer of old', (reason) => {
     const clocks = { ...online(600), heartbeatAt: ago(5), resultAt: ago(300) }
     const sentences = IDLE_REASONS.map((other) => presence(clocks, told(other), NOW).reason)
-    const { state, reason: sentence } = presence(clocks, told(reason), NOW)
-    expect(state).toBe('idle')
+    const { state, reason: sentence, idle } = presence(clocks, told(reason), NOW)
+    expect([state, idle]).toEqual(['idle', reason])
     expect(sentence).toMatch(/^[A-Z].*\.$/)
     expect(sentences.filter((other) => other === sentence)).toHaveLength(1)
   })

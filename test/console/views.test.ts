@@ -71,6 +71,35 @@ const TABLE: readonly (readonly [string, Partial<HealthFacts>, string, RegExp])[
     'attention',
     /^2 boards refuse fashion@1\.1\.0 and go on with the version before: golden\/coat\.png differs\. Models/,
   ],
+  [
+    'a board that cannot work',
+    {
+      boards: [
+        { name: 'bold-oak-fox', state: 'idle', reason: 'Its disk does not take results.', idle: 'disk-failing' },
+      ],
+    },
+    'attention',
+    /^1 of 1 board cannot work\. bold-oak-fox: Its disk does not take results\.$/,
+  ],
+  [
+    'a board without work',
+    { boards: [{ ...FINE.boards[0]!, state: 'idle', idle: 'no-work' }] },
+    'ok',
+    /^1 board online/,
+  ],
+  [
+    'a weak power supply',
+    { boards: [{ ...FINE.boards[0]!, flags: ['slowed', 'under-voltage', 'throttled'] }] },
+    'attention',
+    /^1 board is not well\. calm-teal-owl: its supply voltage drops too low, its firmware slows it\. Its page/,
+  ],
+  ['a warm board', { boards: [{ ...FINE.boards[0]!, flags: ['slowed'] }] }, 'ok', /^1 board online/],
+  [
+    'an outbox that was set aside',
+    { boards: [{ ...FINE.boards[0]!, notice: 'On 2026-11-22 the outbox was set aside.' }] },
+    'attention',
+    /^1 board has a notice for you\. calm-teal-owl: On 2026-11-22 the outbox was set aside\.$/,
+  ],
   ['a silent chain', { chainAnswers: false }, 'attention', /^The chain does not answer/],
 ]
 
@@ -79,6 +108,17 @@ describe('health', () => {
     const health = healthOf({ ...FINE, ...facts })
     expect(health.level).toBe(level)
     expect(health.sentence).toMatch(sentence)
+  })
+
+  it('hides nothing behind a board that never comes back', () => {
+    const refused = [{ model: 'fashion@1.1.0', boards: 1, reason: 'golden/coat.png differs' }]
+    const { sentence, more } = healthOf({ ...FINE, boards: [...FINE.boards, gone], refused, chainAnswers: false })
+    expect(sentence).toMatch(/^1 of 2 boards cannot be reached/)
+    expect(more).toEqual([
+      expect.stringMatching(/^1 board refuses fashion/),
+      expect.stringMatching(/^The chain does not answer/),
+    ])
+    expect(healthOf(FINE).more).toEqual([])
   })
 })
 

@@ -17,6 +17,9 @@ const WAIT_MS = 20_000
 /** Settled early and often, so that nobody waits a minute. */
 const SOON = ['--hold-s', '1', '--settle-every-s', '3']
 
+/** The longest there may be, and nowhere to break it. */
+const LONGEST = 'w'.repeat(63)
+
 let bramble: Bramble
 let browser: Browser
 let page: Page
@@ -200,10 +203,14 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     expect(await faultsOf(page)).toEqual([])
     if (!read.ok) return
     const folder = await freshFolder()
-    const args = [`${ROOT}agent/main.ts`, 'enroll', '--data', folder, '--console', url, '--name', 'porch']
+    const args = [`${ROOT}agent/main.ts`, 'enroll', '--data', folder, '--console', url, '--name', LONGEST]
     await promisify(execFile)(process.execPath, args, { env: { ...process.env, BRAMBLE_TOKEN: read.file.token } })
-    await page.getByRole('region', { name: 'New boards' }).getByRole('link', { name: 'porch' }).waitFor()
+    await page.getByRole('region', { name: 'New boards' }).getByRole('link', { name: LONGEST }).waitFor()
     await removeFolder(folder)
+    await goTo(page, 'Devices')
+    await page.getByLabel('Find a board').fill('never connected')
+    expect(await page.getByRole('row').count(), 'the heading and the board that never came').toBe(2)
+    expect(await faultsOf(page)).toEqual([])
   })
 
   it('offers the file of a scanned code to whoever has it, without the console’s token', async () => {

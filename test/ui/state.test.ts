@@ -48,6 +48,7 @@ function taskAt(second: number, extra: Partial<TaskView> = {}): TaskView {
 
 const device: Device = {
   id: 'dev-a',
+  memMiB: 120,
   name: 'calm-violet-finch',
   owner: { id: 'own', name: 'Demo' },
   state: 'working',
@@ -100,6 +101,11 @@ describe('events', () => {
   it('of a board without a thermometer put no temperature into its chart', () => {
     const grown = extendDetail({ device, history: [], tasks: [], receipts: [] }, device)
     expect(grown.history[0]).not.toHaveProperty('tempC')
+  })
+
+  it('of a board that fell silent put no point into its charts', () => {
+    const { memMiB: _, ...silent } = device
+    expect(extendDetail({ device, history: [], tasks: [], receipts: [] }, silent).history).toEqual([])
   })
 
   it('keep with a price of energy how it is known', () => {

@@ -11,7 +11,7 @@ import {
   plural,
   shorten,
 } from '../../console/ui/quantities.ts'
-import { clockTime, formatAge, formatSpan, isStale } from '../../console/ui/times.ts'
+import { byConsole, clockTime, formatAge, formatSpan, isStale } from '../../console/ui/times.ts'
 
 describe('amounts', () => {
   it.each([
@@ -87,6 +87,12 @@ describe('times', () => {
     [-180_000, 'in 3 min'],
   ])('%i ms old reads "%s"', (ago, text) => {
     expect(formatAge(at(ago), NOW)).toBe(text)
+  })
+
+  it('of a board whose clock is wrong are told by the console’s', () => {
+    expect(byConsole('2025-11-22T12:00:00.000Z', -365 * 86_400_000)).toBe('2026-11-22T12:00:00.000Z')
+    expect(byConsole('2026-11-22T12:00:00.000Z')).toBe('2026-11-22T12:00:00.000Z')
+    expect(byConsole('2026-11-22T12:00:00.000Z', 1e300)).toBe('2026-11-22T12:00:00.000Z')
   })
 
   it('call an answer old after 15 s and not before', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ERROR_CODES, IDLE_REASONS } from '../../broker/protocol/messages.ts'
-import { dropWords, energyTitle, idleWords } from '../../console/ui/words.ts'
+import { dropWords, energyTitle, idleWords, STATE_LABELS, stateWords } from '../../console/ui/words.ts'
 
 describe('dropped frames', () => {
   it.each(ERROR_CODES)('that were refused as %s are told in words', (code) => {
@@ -27,6 +27,13 @@ describe('the energy chart', () => {
 describe('an idle board', () => {
   it.each(IDLE_REASONS)('is told in words: %s', (idle) => {
     expect(idleWords({ idle, queue: 0, rate: 0 })).toMatch(/^[A-Z]/)
+  })
+
+  it('that cannot work does not look like one that waits for work', () => {
+    const labels = IDLE_REASONS.map((idle) => stateWords({ state: 'idle', idle }).label)
+    expect(labels).toEqual(['Idle', 'Idle', ...Array(7).fill('Hindered')])
+    expect(STATE_LABELS).toEqual(['New', 'Working', 'Idle', 'Late', 'Offline', 'Hindered'])
+    expect(stateWords({ state: 'offline' })).toEqual({ label: 'Offline', tone: 'bad' })
   })
 
   it('that names no reason is stuck where frames wait and none is answered', () => {

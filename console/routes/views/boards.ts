@@ -13,6 +13,9 @@ export interface BoardViewOptions {
   readonly receipts: Pick<ReceiptViews, 'earned' | 'ofDevice'>
 }
 
+/** A board may say whatever it likes, at any length. */
+const MAX_NOTICE = 300
+
 const iso = (at: number): string => new Date(at).toISOString()
 
 function clocksOf({ mqtt, heartbeatAt, resultAt }: Board['clocks']): Device['clocks'] {
@@ -37,9 +40,10 @@ export function createBoardViews({ db, devices, tasks, receipts }: BoardViewOpti
     const owners = new Map((await db.selectFrom('owners').select(['id', 'name']).execute()).map((o) => [o.id, o.name]))
     const earned = await receipts.earned()
     return (board) => {
-      const { state, reason } = devices.presenceOf(board)
+      const { state, reason, idle } = devices.presenceOf(board)
       const { heartbeat, info } = board
       const provider = providerOf(board)
+      const notice = info?.notices?.[0]?.slice(0, MAX_NOTICE)
       const present = state === 'working' || state === 'idle'
       return {
         id: board.id,
@@ -47,15 +51,17 @@ export function createBoardViews({ db, devices, tasks, receipts }: BoardViewOpti
         owner: { id: board.ownerId, name: owners.get(board.ownerId) ?? board.ownerId },
         state,
         reason,
+        ...(idle && { idle }),
         clocks: clocksOf(board.clocks),
         models: info?.models.map(({ id }) => id) ?? [],
         // A silent board's last numbers are the past, not the present.
         rate: present ? (heartbeat?.rate ?? 0) : 0,
         queue: present ? (heartbeat?.queue ?? 0) : 0,
-        ...(heartbeat?.tempC !== undefined && { tempC: heartbeat.tempC }),
-        ...(heartbeat !== undefined && { memMiB: heartbeat.memMiB }),
+        ...(present && heartbeat?.tempC !== undefined && { tempC: heartbeat.tempC }),
+        ...(present && heartbeat !== undefined && { memMiB: heartbeat.memMiB }),
         ...(present && heartbeat?.flags && { flags: heartbeat.flags }),
-        ...(heartbeat?.energy && { energy: heartbeat.energy }),
+        ...(notice && { notice }),
+        ...(present && heartbeat?.energy && { energy: heartbeat.energy }),
         ...(provider && { provider }),
         told: `${info?.at ?? ''} ${board.vitals?.at ?? ''}`,
         earned: String(earned.get(board.id) ?? 0n),

@@ -1,4 +1,5 @@
-// The one sentence on top of the page: the worst thing that is true now, with its number and what to do about it.
+// The sentence on top of the page: the worst thing that is true now, with its number and what to do about it; then the others.
+import type { IdleReason, VitalFlag } from '../../../broker/protocol/messages.ts'
 import type { Device, Overview, Rewards, WalletChangeView } from '../shapes.ts'
 import { inTokens } from './tokens.ts'
 
@@ -14,7 +15,7 @@ export interface HealthFacts {
   readonly broker: string
   readonly lost: number
   readonly waiting: number
-  readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason' | 'provider'>[]
+  readonly boards: readonly Pick<Device, 'name' | 'state' | 'reason' | 'idle' | 'flags' | 'notice' | 'provider'>[]
   readonly failedPayouts: number
   /** Versions that boards should serve and refuse, and how many do. */
   readonly refused: readonly Refused[]
@@ -29,17 +30,28 @@ export interface HealthFacts {
   readonly troubles: readonly string[]
 }
 
-type Health = Overview['health']
+type Health = Omit<Overview['health'], 'more'>
 type Rule = (facts: HealthFacts) => Health | undefined
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`
+/** An idle board with another reason than these cannot work. */
+const WAITS: ReadonlySet<IdleReason> = new Set(['no-work', 'starting'])
+
+/** Those that cost answers or the card; what the others mean stands on the Devices page. */
+const AILMENTS: Partial<Readonly<Record<VitalFlag, string>>> = {
+  'under-voltage': 'its supply voltage drops too low',
+  throttled: 'its firmware slows it',
+  'disk-full': 'its disk has almost no room',
+  'disk-read-only': 'its disk takes no writes',
+}
+
 const absent = (facts: HealthFacts) => facts.boards.filter(({ state }) => state === 'offline' || state === 'late')
 const problem = (sentence: string): Health => ({ level: 'problem', sentence })
 const attention = (sentence: string): Health => ({ level: 'attention', sentence })
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 
-/** The first that speaks is heard: worst first. */
+/** Worst first: the first that speaks is the sentence, the others stand below it. */
 const RULES: readonly Rule[] = [
   ({ lost }) =>
     lost === 0
@@ -83,6 +95,37 @@ const RULES: readonly Rule[] = [
       `${gone.length} of ${count(facts.boards.length, 'board', 'boards')} cannot be reached. ${first.name}: ${first.reason}`,
     )
   },
+  ({ boards }) => {
+    const hindered = boards.filter(({ idle }) => idle !== undefined && !WAITS.has(idle))
+    const [first] = hindered
+    return (
+      first &&
+      attention(
+        `${hindered.length} of ${count(boards.length, 'board', 'boards')} cannot work. ${first.name}: ${first.reason}`,
+      )
+    )
+  },
+  ({ boards }) => {
+    const ailing = boards.flatMap(({ name, flags = [] }) => {
+      const words = flags.flatMap((flag) => AILMENTS[flag] ?? [])
+      return words.length === 0 ? [] : [{ name, words: words.join(', ') }]
+    })
+    const [first] = ailing
+    return (
+      first &&
+      attention(
+        `${count(ailing.length, 'board is', 'boards are')} not well. ${first.name}: ${first.words}. Its page says what to do.`,
+      )
+    )
+  },
+  ({ boards }) => {
+    const noticed = boards.flatMap(({ name, notice }) => (notice === undefined ? [] : [{ name, notice }]))
+    const [first] = noticed
+    return (
+      first &&
+      attention(`${count(noticed.length, 'board has', 'boards have')} a notice for you. ${first.name}: ${first.notice}`)
+    )
+  },
   ({ stopped }) =>
     stopped &&
     attention(`The rollout of agent ${stopped.version} stopped: ${stopped.reason}. Devices shows the way on and back.`),
@@ -108,14 +151,13 @@ const RULES: readonly Rule[] = [
     chainAnswers ? undefined : attention('The chain does not answer: payouts wait until it does.'),
 ]
 
-export function healthOf(facts: HealthFacts): Health {
-  for (const rule of RULES) {
-    const health = rule(facts)
-    if (health !== undefined) return health
-  }
+export function healthOf(facts: HealthFacts): Overview['health'] {
+  const [worst, ...others] = RULES.flatMap((rule) => rule(facts) ?? [])
+  if (worst !== undefined) return { ...worst, more: others.map(({ sentence: told }) => told) }
   const working = facts.boards.filter(({ state }) => state === 'working').length
   return {
     level: 'ok',
     sentence: `${count(facts.boards.length, 'board', 'boards')} online, ${working} at work; nothing is lost and every payout went through.`,
+    more: [],
   }
 }

@@ -17,7 +17,7 @@ import { TaskTable } from '../parts/task-table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
 import { formatCount, formatEnergy, formatMiB, formatRate, formatTemperature } from '../quantities.ts'
 import { detail, refusal } from '../state.ts'
-import { DEVICE_WORDS, energyTitle } from '../words.ts'
+import { energyTitle, stateWords } from '../words.ts'
 
 type History = DeviceDetail['history']
 
@@ -62,7 +62,7 @@ const Head = ({ device }: { device: DeviceDetail['device'] }) => (
       </p>
     </div>
     <section class="card why" aria-label="State">
-      <Pill {...DEVICE_WORDS[device.state]} />
+      <Pill {...stateWords(device)} />
       <p>{device.reason}</p>
       <Clocks device={device} />
       <FlagNotes flags={device.flags} />

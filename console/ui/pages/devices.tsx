@@ -14,7 +14,7 @@ import { type Column, Table } from '../parts/table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
 import { formatEnergy, formatRate, formatTemperature, plural } from '../quantities.ts'
 import { devices } from '../state.ts'
-import { DEVICE_WORDS, providerWords } from '../words.ts'
+import { FLAG_WORDS, providerWords, STATE_LABELS, stateWords } from '../words.ts'
 
 const NAMED_MODELS = 2
 
@@ -46,12 +46,13 @@ const columns: readonly Column<Device>[] = [
   {
     key: 'state',
     label: 'State',
-    compare: (a, b) => a.state.localeCompare(b.state),
-    cell: ({ state, reason, flags }) => (
+    compare: (a, b) => stateWords(a).label.localeCompare(stateWords(b).label),
+    cell: (device) => (
       <>
-        <Pill {...DEVICE_WORDS[state]} />
-        <span class="reason">{reason}</span>
-        <Flags flags={flags} />
+        <Pill {...stateWords(device)} />
+        <span class="reason">{device.reason}</span>
+        {device.notice && <span class="reason ink-warn">{device.notice}</span>}
+        <Flags flags={device.flags} />
       </>
     ),
   },
@@ -93,14 +94,11 @@ const columns: readonly Column<Device>[] = [
     label: 'Temp.',
     end: true,
     compare: (a, b) => (a.tempC ?? -1) - (b.tempC ?? -1),
-    cell: ({ tempC }) =>
-      tempC === undefined ? (
-        <span class="muted" title="This board has no such sensor">
-          no sensor
-        </span>
-      ) : (
-        formatTemperature(tempC)
-      ),
+    cell: ({ tempC, memMiB }) => {
+      if (tempC !== undefined) return formatTemperature(tempC)
+      // Of one that is not heard of nobody knows.
+      return memMiB === undefined ? '–' : <span class="muted">no sensor</span>
+    },
   },
   {
     key: 'earned',
@@ -112,16 +110,16 @@ const columns: readonly Column<Device>[] = [
 ]
 
 const matches = (device: Device, text: string, state: string): boolean => {
-  const words = [device.name, device.id, device.owner.name, ...device.models].join(' ').toLowerCase()
-  return words.includes(text.toLowerCase().trim()) && (state === '' || device.state === state)
+  const told = [stateWords(device).label, device.reason, ...(device.flags ?? []).map((flag) => FLAG_WORDS[flag].label)]
+  const words = [device.name, device.id, device.owner.name, ...device.models, ...told].join(' ').toLowerCase()
+  return words.includes(text.toLowerCase().trim()) && (state === '' || stateWords(device).label === state)
 }
 
 const choicesOf = (all: readonly Device[]): readonly Choice[] => [
   { value: '', label: `All ${all.length}` },
-  ...(Object.keys(DEVICE_WORDS) as Device['state'][])
-    .map((state) => ({ state, count: all.filter((device) => device.state === state).length }))
+  ...STATE_LABELS.map((label) => ({ label, count: all.filter((device) => stateWords(device).label === label).length }))
     .filter(({ count }) => count > 0)
-    .map(({ state, count }) => ({ value: state, label: `${DEVICE_WORDS[state].label} ${count}` })),
+    .map(({ label, count }) => ({ value: label, label: `${label} ${count}` })),
 ]
 
 export function DevicesPage() {
@@ -149,7 +147,7 @@ export function DevicesPage() {
         <>
           <Filter
             label="Find a board"
-            hint="Name, id, owner or model"
+            hint="Name, id, owner, model or trouble"
             text={text}
             choice={state}
             choices={choicesOf(all)}

@@ -23,7 +23,16 @@ const Health = ({ health }: { health: Overview['health'] }) => {
   return (
     <div class={`health tone-${tone}`}>
       <Icon name={icon} />
-      <p aria-live="polite">{health.sentence}</p>
+      <div aria-live="polite">
+        <p>{health.sentence}</p>
+        {health.more.length > 0 && (
+          <ul class="health-more">
+            {health.more.map((sentence) => (
+              <li key={sentence}>{sentence}</li>
+            ))}
+          </ul>
+        )}
+      </div>
     </div>
   )
 }

@@ -10,7 +10,7 @@ import {
   formatWatts,
   plural,
 } from '../quantities.ts'
-import { formatSpan } from '../times.ts'
+import { byConsole, formatSpan } from '../times.ts'
 import { FLAG_WORDS } from '../words.ts'
 import { Fact } from './fact.tsx'
 import { Moment } from './words.tsx'
@@ -166,7 +166,7 @@ export const Condition = ({ vitals, energy }: { vitals: Vitals; energy: Energy |
     <h2 class="section-title">
       Condition{' '}
       <small class="muted">
-        told <Moment at={vitals.at} />
+        told <Moment at={byConsole(vitals.at, vitals.clockSkewMs)} />
       </small>
     </h2>
     <div class="condition">

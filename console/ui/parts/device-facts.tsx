@@ -1,10 +1,11 @@
 // What a board is, as it told it at its birth, and what it told last.
-import type { DeviceDetail } from '../../routes/shapes.ts'
+import type { Device, DeviceDetail } from '../../routes/shapes.ts'
 import { formatCount, formatMiB, formatTemperature, plural } from '../quantities.ts'
 import { formatSpan } from '../times.ts'
 import { CHOSEN_WORDS, dropWords, idleWords } from '../words.ts'
 import { Fact } from './fact.tsx'
 import { BoardModels } from './supply.tsx'
+import { Moment } from './words.tsx'
 
 type Info = NonNullable<DeviceDetail['info']>
 
@@ -50,8 +51,14 @@ const Born = ({ info }: { info: Info }) => (
   </>
 )
 
-const Told = ({ heartbeat }: { heartbeat: NonNullable<DeviceDetail['heartbeat']> }) => (
+const Told = ({ heartbeat, device }: { heartbeat: NonNullable<DeviceDetail['heartbeat']>; device: Device }) => (
   <>
+    {/* What a silent board told last is the past, and must not look like now. */}
+    {device.state === 'offline' && device.clocks.heartbeatAt && (
+      <Fact name="As told">
+        <Moment at={device.clocks.heartbeatAt} />
+      </Fact>
+    )}
     <Fact name="Up for">{formatSpan(heartbeat.upS * 1000)}</Fact>
     <Fact name="Answered">
       {formatCount(heartbeat.answered)} of {formatCount(heartbeat.in)}
@@ -76,7 +83,7 @@ export const DeviceFacts = ({ known: { device, info, heartbeat } }: { known: Dev
       </Fact>
       <Fact name="Owner">{device.owner.name}</Fact>
       {info && <Born info={info} />}
-      {heartbeat && <Told heartbeat={heartbeat} />}
+      {heartbeat && <Told heartbeat={heartbeat} device={device} />}
       {/* Answers that came since the heartbeat say more than it does. */}
       {device.state === 'idle' && heartbeat && <Fact name="Idle">{idleWords(heartbeat)}</Fact>}
     </dl>
