@@ -10,6 +10,8 @@ import { excuseStart } from './software/starts.ts'
 const BAD_START = 2
 /** EX_TEMPFAIL of sysexits.h: what was out of reach may be in reach later. Installers and the first boot try again on it. */
 const TRY_AGAIN = 75
+/** `bad-answer`: somebody else answered in the console's place. */
+const MAY_PASS: ReadonlySet<unknown> = new Set(['unreachable', 'bad-answer'])
 /** Only when something hangs: whoever stops a board does not wait longer. */
 const FORCED_EXIT_MS = 5_000
 
@@ -65,7 +67,7 @@ async function explained(work: () => Promise<void>, excuse = (): void => {}): Pr
     console.error(error.message)
     excuse()
     // Not exitCode: a link or an inference process may be open already and would keep this one alive.
-    process.exit('code' in error && error.code === 'unreachable' ? TRY_AGAIN : BAD_START)
+    process.exit('code' in error && MAY_PASS.has(error.code) ? TRY_AGAIN : BAD_START)
   }
 }
 

@@ -258,13 +258,14 @@ async function begin(connected: Connected, origins: Origins): Promise<Announce> 
 
 /** A board that can run no model stays up and says why: its owner may be far away, and an update may cure it. */
 async function hostStarted(connected: Connected, announce: Announce): Promise<void> {
-  const { host, serving, core, supply, log } = connected
+  const { host, serving, core, supply, software, log } = connected
   const fault = await hostFault(host)
   if (!fault) return
   log.error({ code: fault.code }, fault.message)
   for (const id of serving.names()) serving.failed(id, fault.message)
   core.work.start()
   await announce([fault.message])
+  await software.unfit()
   await host.ready()
   log.info('the inference process starts after all')
   serving.cleared()

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { SoftwareState } from '../broker/protocol/messages.ts'
 import type { Desired } from '../broker/protocol/packages.ts'
-import type { Arch } from '../broker/protocol/software.ts'
+import { type Arch, verifySoftware } from '../broker/protocol/software.ts'
 import { proveGoldens } from '../models/proof.ts'
 import type { InferenceHost } from '../models/runtime/host.ts'
 import type { Clock } from './clock.ts'
@@ -19,11 +19,11 @@ import { openStaging } from './packages/staging.ts'
 import { createTransfer } from './packages/transfer.ts'
 import { type Publishers, readPins, TrustError } from './packages/trust.ts'
 import { type Confirming, createConfirming } from './software/confirming.ts'
-import { createFilling } from './software/filling.ts'
+import { createFilling, damagedIn } from './software/filling.ts'
 import { judge } from './software/judging.ts'
 import { archOf, type Place, placeOf } from './software/place.ts'
 import { openSlots, type Slots } from './software/slots.ts'
-import { excuseStart } from './software/starts.ts'
+import { condemnStart, excuseStart } from './software/starts.ts'
 import { createUpdating, type Updating } from './software/updating.ts'
 
 export interface Software {
@@ -34,6 +34,8 @@ export interface Software {
   ready(): void
   /** A heartbeat went out over a connection to the broker. */
   beat(): void
+  /** No model can be run: where files of this version are damaged, the next start runs the one before, and `replaced` resolves. */
+  unfit(): Promise<void>
   run(signal: AbortSignal): Promise<void>
   /** The console wants something else, or is within reach again. */
   wake(): void
@@ -69,7 +71,8 @@ export function openSoftware(options: Options): Software {
   const replaced = Promise.withResolvers<void>()
   const release = place && slots && place.running !== 'packaged' ? slots.holds(place.running) : undefined
   const trial = place && slots?.onTrial() === place.running ? createTrial(options, slots) : undefined
-  const updating = arch && createUpdates(options, { place, slots, arch, running: release }, replaced.resolve)
+  const keys = readKeys(options, place)
+  const updating = arch && createUpdates(options, { place, slots, arch, keys, running: release }, replaced.resolve)
   if (!place) log.info('no launcher started this agent: it is not updated from the console')
 
   const stateNow = (): SoftwareState['state'] =>
@@ -96,6 +99,15 @@ export function openSoftware(options: Options): Software {
       trial?.ready()
     },
     beat: () => trial?.beat(),
+    async unfit() {
+      if (!place || !slots || place.running === 'packaged') return
+      const verified = verifySoftware(slots.signedIn(place.running) ?? '', (publisher) => keys.get(publisher))
+      const file = verified.ok && (await damagedIn(slots.folderOf(place.running), verified.release))
+      if (!file) return
+      log.error({ file }, 'a file of this version of the agent is damaged, so what ran before takes over')
+      slots.doubt(`${file} is damaged`)
+      if (condemnStart(env)) replaced.resolve()
+    },
     async run(signal) {
       await Promise.all([trial?.run(signal).then(() => updating?.wake()), updating?.run(signal)])
     },
@@ -124,6 +136,7 @@ interface Here {
   readonly place: Place | undefined
   readonly slots: Slots | undefined
   readonly arch: Arch
+  readonly keys: Publishers
   readonly running: string | undefined
 }
 
@@ -132,12 +145,11 @@ function createUpdates(options: Options, here: Here, replaced: () => void): Upda
   const { membership, work } = options
   const { renewal } = membership
   if (!renewal) return undefined
-  const keys = readKeys(options, here.place)
   return createUpdating({
     ...options,
     ...here,
-    filling: here.place && here.slots && fillingOf(options, here, renewal, keys),
-    hasKeys: keys.size > 0,
+    filling: here.place && here.slots && fillingOf(options, here, renewal),
+    hasKeys: here.keys.size > 0,
     // What is owed lies in the outbox, and the next version sends it.
     isCalm: () => work.load() === 0,
     doubt: renewal.doubt,
@@ -148,9 +160,8 @@ function createUpdates(options: Options, here: Here, replaced: () => void): Upda
 
 function fillingOf(
   { work, freeBytes, clock }: Options,
-  { place, slots, arch }: Here,
+  { place, slots, arch, keys }: Here,
   renewal: NonNullable<Membership['renewal']>,
-  keys: Publishers,
 ) {
   if (!place || !slots) return undefined
   const staging = openStaging(place.root)

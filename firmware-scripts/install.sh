@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Puts the Bramble agent onto a running Raspberry Pi OS, Debian, Ubuntu or JetPack 6: checks first, then installs, enrols, starts.
 set -euo pipefail
+# Those of Debian's `su` are missing, and dpkg refuses to work without them.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 readonly PACKAGE=bramble-agent
 readonly DATA=/var/lib/bramble-agent
@@ -173,6 +175,13 @@ is_installed() {
   [ "$present" = "ii  $wanted" ] && ! dpkg --verify "$PACKAGE" 2>&1 | grep -qv ' c /'
 }
 
+# Debian's own updates hold it for long after a boot, and dpkg does not wait for anybody.
+await_dpkg() {
+  [[ $(LC_ALL=C apt-get check -qq 2>&1) = *'get lock'* ]] || return 0
+  step 'waiting for another program that installs packages, for 30 minutes at most'
+  apt-get check -qq -o DPkg::Lock::Timeout=1800 >/dev/null 2>&1 || true
+}
+
 install_package() {
   local wanted
   wanted=$(dpkg-deb --field "$DEB" Version)
@@ -180,6 +189,9 @@ install_package() {
     step "$PACKAGE $wanted is installed already"
     return
   fi
+  # Its names stand at its beginning, also in a file that was copied by half.
+  dpkg-deb --fsys-tarfile "$DEB" >/dev/null 2>&1 || refuse "$DEB is not whole: copy it again"
+  await_dpkg
   step "installing $PACKAGE $wanted (a minute or two on a slow card)"
   # dpkg alone where nothing is missing: a board may have no way to a mirror.
   DEBIAN_FRONTEND=noninteractive dpkg --install --force-confold "$DEB" && return
@@ -191,7 +203,8 @@ install_package() {
 
 enrol() {
   if is_enrolled; then
-    step 'this board is enrolled already'
+    step "this board is enrolled already, at $(sed -n 's/^ *"console": "\(.*\)".*/\1/p' "$DATA/credential.json")"
+    [ -z "$TOKEN" ] || step "the token was not used: sudo $PACKAGE enroll --console URL --token TOKEN enrols it anew"
   elif [ -n "$CONSOLE" ]; then
     step "enrolling at $CONSOLE"
     local code=0
@@ -219,13 +232,15 @@ start() {
   systemctl enable --quiet --now bramble-agent.path
   systemctl enable --quiet bramble-agent.service
   systemctl start --no-block bramble-agent.service
-  for tries in $(seq 1 60); do
+  for tries in $(seq 1 "${BRAMBLE_TEST_TRIES:-60}"); do
     systemctl is-active --quiet bramble-agent.service && break
     [ $((tries % 5)) = 0 ] && step "waiting: $(systemctl show --property StatusText --value bramble-agent.service)"
     sleep 2
   done
   step 'looking whether all is well'
   bramble-agent doctor || exit 1
+  systemctl is-active --quiet bramble-agent.service ||
+    fail "the agent is not in service after two minutes: journalctl -u $PACKAGE says why"
 }
 
 uninstall() {
@@ -233,46 +248,52 @@ uninstall() {
   if ! dpkg-query --show "$PACKAGE" >/dev/null 2>&1; then
     step 'the agent is not installed'
   else
+    await_dpkg
     step 'removing the agent'
-    if [ "$KEEP" = yes ]; then dpkg --remove "$PACKAGE"; else dpkg --purge "$PACKAGE"; fi
+    # Forced: also what an installation that was cut off left behind.
+    if [ "$KEEP" = yes ]; then dpkg --force-remove-reinstreq --remove "$PACKAGE"; else dpkg --force-remove-reinstreq --purge "$PACKAGE"; fi
   fi
   [ "$KEEP" = no ] || [ ! -d "$DATA" ] || step "the key and the outbox stay in $DATA, the settings in /etc/bramble-agent"
 }
 
 DEB='' CONSOLE='' TOKEN=${BRAMBLE_TOKEN:-} TOKEN_FILE='' DO=install KEEP=no START=yes
 value_of() { if [ $# -lt 2 ] || [ -z "$2" ]; then refuse "$1 needs a value"; fi; }
-while [ $# -gt 0 ]; do
-  case $1 in
-    --deb) value_of "$@"; DEB=$2; shift ;;
-    --console) value_of "$@"; CONSOLE=$2; shift ;;
-    --token) value_of "$@"; TOKEN=$2; shift ;;
-    --token-file) value_of "$@"; TOKEN_FILE=$2; shift ;;
-    --no-start) START=no ;;
-    --check) DO=check ;;
-    --uninstall) DO=uninstall ;;
-    --keep-data) KEEP=yes ;;
-    -h | --help) usage; exit 0 ;;
-    *) refuse "there is no option $1; --help names them all" ;;
-  esac
-  shift
-done
+# Read to its end before anything is done: it may come by a pipe.
+main() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --deb) value_of "$@"; DEB=$2; shift ;;
+      --console) value_of "$@"; CONSOLE=$2; shift ;;
+      --token) value_of "$@"; TOKEN=$2; shift ;;
+      --token-file) value_of "$@"; TOKEN_FILE=$2; shift ;;
+      --no-start) START=no ;;
+      --check) DO=check ;;
+      --uninstall) DO=uninstall ;;
+      --keep-data) KEEP=yes ;;
+      -h | --help) usage; exit 0 ;;
+      *) refuse "there is no option $1; --help names them all" ;;
+    esac
+    shift
+  done
 
-if [ "$DO" = uninstall ]; then uninstall; exit 0; fi
-[ "$KEEP" = no ] || refuse '--keep-data goes only with --uninstall'
-look_for_package
-check_board
-if [ "$DO" = check ]; then step 'this board is fit'; exit 0; fi
-[ -z "$CONSOLE" ] || [[ $CONSOLE =~ ^https?:// ]] || refuse "$CONSOLE is no address of a console: it looks like http://host:8080"
-read_token
-if ! is_enrolled && [ -n "$CONSOLE$TOKEN" ]; then
-  [ -n "$CONSOLE" ] || refuse 'a token needs the console it is for: --console URL'
-  [ -n "$TOKEN" ] || refuse 'a console needs a token: --token TOKEN, or --token-file FILE'
-fi
-refuse_package
-[ -z "$ROOT" ] || refuse 'BRAMBLE_INSTALL_ROOT is for tests: nothing is installed there'
-[ "$(id -u)" = 0 ] || refuse 'installing needs root: run it with sudo'
-install_package
-# Enrolment starts an enabled agent by itself (bramble-agent.path).
-[ "$START" = yes ] || systemctl stop bramble-agent.path bramble-agent.service
-enrol || exit 0
-if [ "$START" = yes ]; then start; fi
+  if [ "$DO" = uninstall ]; then uninstall; exit 0; fi
+  [ "$KEEP" = no ] || refuse '--keep-data goes only with --uninstall'
+  look_for_package
+  check_board
+  if [ "$DO" = check ]; then step 'this board is fit'; exit 0; fi
+  [ -z "$CONSOLE" ] || [[ $CONSOLE =~ ^https?:// ]] || refuse "$CONSOLE is no address of a console: it looks like http://host:8080"
+  read_token
+  if ! is_enrolled && [ -n "$CONSOLE$TOKEN" ]; then
+    [ -n "$CONSOLE" ] || refuse 'a token needs the console it is for: --console URL'
+    [ -n "$TOKEN" ] || refuse 'a console needs a token: --token TOKEN, or --token-file FILE'
+  fi
+  refuse_package
+  [ -z "$ROOT" ] || refuse 'BRAMBLE_INSTALL_ROOT is for tests: nothing is installed there'
+  [ "$(id -u)" = 0 ] || refuse 'installing needs root: run it with sudo'
+  install_package
+  # Enrolment starts an enabled agent by itself (bramble-agent.path).
+  [ "$START" = yes ] || systemctl stop bramble-agent.path bramble-agent.service
+  enrol || exit 0
+  if [ "$START" = yes ]; then start; fi
+}
+main "$@"

@@ -88,7 +88,9 @@ export function createConsole({ url, identity, now }: Options): Console {
 function refusalOf(url: string, status: number, json: unknown): EnrolError {
   const said = Refusal.safeParse(json)
   const sentence = said.success ? said.data.error.message : `HTTP status ${status}`
-  return status >= 500 || status === 429
-    ? new EnrolError('unreachable', `the console at ${url} cannot do it now: ${sentence}`)
-    : new EnrolError('refused', `the console at ${url} refused: ${sentence}`)
+  if (status >= 500 || status === 429)
+    return new EnrolError('unreachable', `the console at ${url} cannot do it now: ${sentence}`)
+  if (said.success) return new EnrolError('refused', `the console at ${url} refused: ${sentence}`)
+  // A router, or a network that wants a login first.
+  return new EnrolError('bad-answer', `what answers at ${url} is no console (${sentence}): is this the right address?`)
 }

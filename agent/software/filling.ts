@@ -37,7 +37,7 @@ export function createFilling({ place, slots, staging, transfer, judge }: Option
     if (slot === undefined) return undefined
     const judged = judge(slots.signedIn(slot) ?? '', wish)
     if (!judged.ok) return judged
-    if (await isSound(slots.folderOf(slot), judged.release)) return { ok: true, slot }
+    if ((await damagedIn(slots.folderOf(slot), judged.release)) === undefined) return { ok: true, slot }
     await staging.discard(slots.folderOf(slot), wish.release)
     return undefined
   }
@@ -145,12 +145,13 @@ async function setMode(path: string, mode: number): Promise<void> {
   if (((await stat(path)).mode & 0o777) !== mode) await chmod(path, mode)
 }
 
-async function isSound(folder: string, { files }: SoftwareRelease): Promise<boolean> {
+/** Path of a file that has other bytes than its publisher signed; undefined: all are as they came. */
+export async function damagedIn(folder: string, { files }: SoftwareRelease): Promise<string | undefined> {
   for (const { path, sha256, bytes } of files) {
     const found = await digestOfFile(join(folder, path), bytes).catch(() => undefined)
-    if (found?.sha256 !== sha256) return false
+    if (found?.sha256 !== sha256) return path
   }
-  return true
+  return undefined
 }
 
 /** Where the disk lets no programs be started, a switch would only come back. */

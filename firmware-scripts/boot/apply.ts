@@ -1,7 +1,6 @@
 // What the first boot does with bramble.toml, in order: name, Wi-Fi, enrolment, erasure of the secrets, a note for the owner.
 import type { Board } from './board.ts'
 import { readEnrolmentFile, withoutSecrets } from './enrolment-file.ts'
-import type { Command } from './network.ts'
 import { prepare } from './prepare.ts'
 
 /** `again`: this should be tried once more in a while. */
@@ -22,11 +21,12 @@ const page = (...parts: readonly string[]): string => `${parts.join('\n\n')}\n`.
 
 const listOf = (lines: readonly string[]): string => lines.map((line) => `- ${line}`).join('\n')
 
-/** One that runs already has the enrolment of before. */
-const RESTART: Command = {
-  program: 'systemctl',
-  args: ['--no-block', 'try-restart', 'bramble-agent.service'],
-  mayFail: true,
+/** Answers what the owner is told of it. */
+function erase(board: Board, text: string): string {
+  const fault = board.overwriteEnrolment(withoutSecrets(text))
+  return fault === undefined
+    ? 'The token and the Wi-Fi password were erased from bramble.toml.'
+    : `The token and the Wi-Fi password stand in bramble.toml still (${fault}): erase them yourself.`
 }
 
 export async function applyEnrolment(board: Board): Promise<Applied> {
@@ -44,22 +44,17 @@ export async function applyEnrolment(board: Board): Promise<Applied> {
     )
     return 'wrong-file'
   }
-  const { token, console: url, name } = read.file
-  if (token === undefined) return 'done'
+  const { token, console: url, name, wifi } = read.file
+  const isNewWifi = wifi !== undefined && wifi !== 'used' && wifi.password !== undefined
+  if (token === undefined && !isNewWifi) return 'done'
   const notes = await prepare(board, read.file)
+  if (token === undefined) {
+    board.writeStatus(page('The Wi-Fi of this board was set anew.', erase(board, text), listOf(notes)))
+    return 'done'
+  }
   const { outcome, says } = await board.enrol({ console: url, token, ...(name !== undefined && { name }) })
   if (outcome === 'done') {
-    board.overwriteEnrolment(withoutSecrets(text))
-    const failed = await board.run(RESTART)
-    if (failed !== undefined)
-      notes.push(`the agent was not restarted (${failed}): it takes the enrolment at the next boot`)
-    board.writeStatus(
-      page(
-        `This board is in: ${says}`,
-        'The token and the Wi-Fi password were erased from bramble.toml.',
-        listOf(notes),
-      ),
-    )
+    board.writeStatus(page(`This board is in: ${says}`, erase(board, text), listOf(notes)))
     return 'done'
   }
   const next =

@@ -14,8 +14,8 @@ export type Enrolled =
 
 export interface Board {
   readEnrolment(): string
-  /** Over the old bytes, down to the card. */
-  overwriteEnrolment(text: string): void
+  /** Over the old bytes, down to the card. What kept it from that, as on a partition that is read-only. */
+  overwriteEnrolment(text: string): string | undefined
   /** bramble-status.txt beside it. */
   writeStatus(text: string): void
   /** Undefined: there is none that we know. */

@@ -75,6 +75,10 @@ function unescaped(text: string): string | undefined {
   return known ? value : undefined
 }
 
+const AS_UTF_8 = 'save it as UTF-8, in Notepad by "Save as" and then "Encoding"; PowerShell needs -Encoding utf8'
+/** Every other byte of it is zero. */
+const UTF_16 = `the file is saved as UTF-16: ${AS_UTF_8}`
+
 /** A PC's editor may have put curly quotes. */
 const CURLY = /[\u201c\u201d\u201e\u2018\u2019]/
 
@@ -95,16 +99,14 @@ function readLine(text: string, number: number, table: string): Line | Misread {
   if (name === undefined || rest === undefined)
     return { fault: `line ${number} is not understood: it should look like  console = "http://192.168.1.2:8080"` }
   const key = table === '' ? name : `${table}.${name}`
+  if (rest.includes('\ufffd'))
+    return { key, fault: `line ${number}: ${key} has a letter in another encoding: ${AS_UTF_8}` }
   const value = stringIn(rest)
   if (value !== undefined) return { number, key, value }
   return CURLY.test(rest)
     ? { key, fault: `line ${number}: ${key} stands between curly quotes; use straight ones, as "this"` }
     : { key, fault: `line ${number}: the value of ${key} must stand between straight quotes, as ${key} = "this"` }
 }
-
-/** Every other byte of it is zero. */
-const UTF_16 =
-  'the file is saved as UTF-16: save it as UTF-8, in Notepad by "Save as" and then "Encoding"; PowerShell needs -Encoding utf8'
 
 /** `text` may come from Windows: a byte order mark and CR LF are no fault. */
 export function readEnrolmentFile(text: string): Read {
@@ -139,6 +141,9 @@ function place(line: Line, found: Map<string, Line>): string[] {
   const { number, key, value } = line
   const rule = RULES.get(key)
   const before = found.get(key)
+  const top = key.replace('wifi.', '')
+  if (rule === undefined && RULES.has(top))
+    return [`line ${number}: ${top} stands below [wifi]; put it above that line`]
   if (rule === undefined)
     return [`line ${number}: there is no setting ${key}; there are ${[...RULES.keys()].join(', ')}`]
   if (before !== undefined) return [`line ${number}: ${key} stands in line ${before.number} already`]
@@ -148,8 +153,9 @@ function place(line: Line, found: Map<string, Line>): string[] {
 
 function missing(seen: ReadonlySet<string>): string[] {
   const faults: string[] = []
-  if (!seen.has('console')) faults.push('console is missing: the address of the console')
-  if (!seen.has('token')) faults.push('token is missing: the enrolment token from the console')
+  const isThere = (key: string): boolean => seen.has(key) || seen.has(`wifi.${key}`)
+  if (!isThere('console')) faults.push('console is missing: the address of the console')
+  if (!isThere('token')) faults.push('token is missing: the enrolment token from the console')
   const speaksOfWifi = [...seen].some((key) => key.startsWith('wifi.'))
   if (speaksOfWifi && !seen.has('wifi.ssid')) faults.push('wifi.ssid is missing: the name of the network')
   return faults

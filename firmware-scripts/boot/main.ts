@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { applyEnrolment } from './apply.ts'
 import type { Board, Enrolled } from './board.ts'
+import { withoutSecrets } from './enrolment-file.ts'
 
 const HELP = `boot.js [--boot FOLDER] [--root FOLDER] [--agent PROGRAM]
 
@@ -61,6 +62,16 @@ function overwrite(file: string, text: string): void {
   }
 }
 
+/** A partition may be read-only, by its owner's wish or for a fault in its FAT. What that keeps from being done; undefined: it is done. */
+function attempt(write: () => void): string | undefined {
+  try {
+    write()
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
 const textOf = (file: string): string | undefined => (existsSync(file) ? readFileSync(file, 'utf8') : undefined)
 
 /** False: it is so already, word by word. */
@@ -85,10 +96,15 @@ function openBoard({ boot, root, agent }: Places): Board {
   const hasFolder = (folder: string): boolean => existsSync(join(root, folder))
   return {
     readEnrolment: () => readFileSync(join(boot, NAME), 'utf8'),
-    overwriteEnrolment: (text) => overwrite(join(boot, NAME), text),
+    overwriteEnrolment: (text) => attempt(() => overwrite(join(boot, NAME), text)),
     writeStatus(text) {
       console.log(text.replaceAll('\r', ''))
-      writeFileSync(join(boot, 'bramble-status.txt'), text, { flush: true })
+      const file = join(boot, 'bramble-status.txt')
+      // A board tries for days where its console is away: FAT has no journal, and a card wears out.
+      const fault = attempt(() => {
+        if (textOf(file) !== text) writeFileSync(file, text, { flush: true })
+      })
+      if (fault !== undefined) console.error(`this is not on the card: ${fault}`)
     },
     networkSystem() {
       if (hasFolder('etc/NetworkManager')) return 'network-manager'
@@ -117,6 +133,15 @@ const holdsFile = (folder: string): boolean => [NAME, BY_WINDOWS].some((name) =>
 const folderOfBoot = (root: string): string =>
   ['boot/firmware', 'boot'].map((folder) => join(root, folder)).find(holdsFile) ?? join(root, 'boot')
 
+/** The board itself makes none of Windows' name: where both are, this one is what the owner put there last. */
+function takeNewest(boot: string): void {
+  const [file, newer] = [join(boot, NAME), join(boot, BY_WINDOWS)]
+  if (!existsSync(newer)) return
+  const before = textOf(file)
+  if (before !== undefined) overwrite(file, withoutSecrets(before))
+  renameSync(newer, file)
+}
+
 const { values } = parseArgs({
   options: {
     boot: { type: 'string' },
@@ -130,7 +155,7 @@ else {
   const boot = values.boot ?? folderOfBoot(values.root)
   if (!holdsFile(boot)) console.log(`there is no ${NAME} in ${boot}: nothing to do`)
   else {
-    if (!existsSync(join(boot, NAME))) renameSync(join(boot, BY_WINDOWS), join(boot, NAME))
+    takeNewest(boot)
     if ((await applyEnrolment(openBoard({ ...values, boot }))) === 'again') process.exitCode = TRY_AGAIN
   }
 }

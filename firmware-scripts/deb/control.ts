@@ -1,7 +1,17 @@
 // Debian's part of the package: control, conffiles, checksums, maintainer scripts; then dpkg-deb makes one file of the tree.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, cpSync, lutimesSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from './elf.ts'
 import { BuildError } from './packages.ts'
@@ -82,9 +92,11 @@ interface Options {
 export function pack({ tree, scripts, architecture, version, dated, isQuick, file }: Options): void {
   writeControl(tree, scripts, architecture, version)
   makeSameForAll(tree, dated)
+  // A half of it under the package's own name would be taken for the package.
+  const part = `${file}.part`
   try {
     const level = isQuick ? '-z1' : '-z6'
-    execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', level, '--build', tree, file], {
+    execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', level, '--build', tree, part], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: { ...process.env, SOURCE_DATE_EPOCH: String(dated) },
     })
@@ -93,4 +105,5 @@ export function pack({ tree, scripts, architecture, version, dated, isQuick, fil
       cause: error,
     })
   }
+  renameSync(part, file)
 }

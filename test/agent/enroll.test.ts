@@ -105,6 +105,9 @@ describe('enrolment', () => {
   test('does not take a web page, a struggling console or another board for an answer', async () => {
     answer = () => ({ status: 200, body: '<html>' })
     expect(await faultOf(open().enrol('a-token-of-some-length'))).toMatchObject({ code: 'bad-answer' })
+    // A router, or a network that wants a login first.
+    answer = () => ({ status: 404, body: '<html>' })
+    expect(await faultOf(open().enrol('a-token-of-some-length'))).toMatchObject({ code: 'bad-answer' })
     answer = () => ({ status: 503, body: {} })
     expect(await faultOf(open().enrol('a-token-of-some-length'))).toMatchObject({ code: 'unreachable' })
     answer = () => ({ status: 200, body: credentialFor('dev-other') })

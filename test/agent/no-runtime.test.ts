@@ -1,7 +1,7 @@
 // A board whose CPU ONNX Runtime does not know: its inference process really dies by SIGILL. The agent stays, says so, refuses
 // frames with the reason, and serves once the cause is gone.
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -15,7 +15,8 @@ import type { EmbeddedBroker } from '../../broker/embedded.ts'
 import { HeartbeatMessage, InfoMessage, ResultMessage } from '../../broker/protocol/messages.ts'
 import { formatTopic } from '../../broker/protocol/topics.ts'
 import { openEar, openTestBroker } from './board.ts'
-import { startConsole, TOKEN } from './packages-rig.ts'
+import { createPublisher, startConsole, TOKEN } from './packages-rig.ts'
+import { installPackage, versionFiles } from './software-rig.ts'
 
 const ILLEGAL = "process.kill(process.pid, 'SIGILL')\n"
 const REAL = `import ${JSON.stringify(new URL('../../models/runtime/host-process.ts', import.meta.url).href)}\n`
@@ -52,16 +53,21 @@ async function enrolled(data: string): Promise<void> {
 }
 
 /** A board whose inference process dies by SIGILL until `program` is another one. `cured` ends its long pause. */
-async function startSick(name: string, atConsole = false) {
+async function startSick(
+  name: string,
+  atConsole = false,
+  more: { readonly env?: NodeJS.ProcessEnv; readonly trusts?: string } = {},
+) {
   const data = join(folder, name)
-  mkdirSync(data, { mode: 0o700 })
+  mkdirSync(data, { recursive: true, mode: 0o700 })
   const program = join(data, 'program.mjs')
   writeFileSync(program, ILLEGAL)
   writeFileSync(join(data, 'password'), 'the credential', { mode: 0o600 })
   const { ear, console } = await openEar(broker.url)
   const plain = { device: 'cam1', 'mqtt-url': broker.url, 'password-file': join(data, 'password') }
   if (atConsole) await enrolled(data)
-  const config = readConfig({}, { data, serve: 'fashion', ...(atConsole ? {} : plain) })
+  const trust = more.trusts !== undefined && { 'trust-software': more.trusts }
+  const config = readConfig({}, { data, serve: 'fashion', ...(atConsole ? {} : plain), ...trust })
   const cured = Promise.withResolvers<void>()
   const pauses: number[] = []
   const sleep = async (ms: number, signal: AbortSignal): Promise<void> => {
@@ -69,7 +75,7 @@ async function startSick(name: string, atConsole = false) {
     if (ms === RARELY_MS) await Promise.race([cured.promise, once(signal, 'abort')])
   }
   const agent = await startAgent(config, pino({ level: 'silent' }), '0.0.0', {
-    env: {},
+    env: more.env ?? {},
     pid: process.pid,
     logLines: () => [],
     openHost: (given, log) => openHost(given, log, { program, sleep }),
@@ -123,6 +129,21 @@ test('a board of a console serves its own folder, too, once it can run ONNX Runt
   cured.resolve()
   const well = await said(0)
   expect(well).toMatchObject({ models: [{ id: 'fashion' }], packages: [] })
+  await agent.close()
+  await console.close()
+})
+
+test('a board that cannot because its card is damaged makes way for what ran before', async () => {
+  const software = join(folder, 'damaged/software')
+  const files = versionFiles('0.2.0')
+  const acme = createPublisher()
+  installPackage(join(software, 'a'), files)
+  writeFileSync(join(software, 'a/.release'), acme.signSoftware('0.2.0', files))
+  truncateSync(join(software, 'a/node_modules/@img/colour/again.js'), 9)
+  const env = { BRAMBLE_SOFTWARE: software, BRAMBLE_PACKAGED: folder, BRAMBLE_SLOT: 'a' }
+  const { agent, console } = await startSick('damaged', false, { env, trusts: `${acme.id}:${acme.key}` })
+  await agent.replaced
+  expect(readFileSync(join(software, 'starts'), 'utf8')).toBe('a 5\n')
   await agent.close()
   await console.close()
 })

@@ -68,6 +68,21 @@ describe('a board', () => {
     expect(started(stage.packaged, stage.data)).toBe('0.2.0')
   })
 
+  test('that can run no model goes back where its files are damaged, and only there', async () => {
+    const files = versionFiles('0.2.0')
+    await updated('0.2.0')
+    confirm()
+    await board().software.unfit()
+    expect(started(stage.packaged, stage.data)).toBe('0.2.0')
+    const file = join(at('a'), 'node_modules/@img/colour/index.js')
+    writeFileSync(file, Buffer.from(files.get('node_modules/@img/colour/index.js')!).fill('z', 5, 6))
+    const one = board()
+    await one.software.unfit()
+    await one.replaced
+    expect(started(stage.packaged, stage.data)).toBe('0.1.0')
+    expect(board().software.notices().join()).toMatch(/went back from version 0.2.0.*\(node_modules\S+ is damaged\)/)
+  })
+
   test('goes on with a file where it broke off, also after a restart', async () => {
     const files = versionFiles('0.2.0', 512)
     const main = files.get('agent/main.js')!

@@ -56,15 +56,19 @@ const enrollment = () =>
     body: '{}',
   })
 
-/** An empty package. */
-function pack(name: string, file: string, more: readonly string[]): string {
+/** An empty package; `preinst`: what it does before it is unpacked. */
+function pack(name: string, file: string, more: readonly string[], preinst?: string): string {
   const control = [`Package: ${name}`, 'Version: 0.0.1', 'Architecture: amd64', 'Maintainer: N <n@localhost.invalid>']
   const text = `${[...control, ...more, 'Description: empty'].join('\n')}\n`
   mkdirSync(join(work, name, 'DEBIAN'), { recursive: true })
   writeFileSync(join(work, name, 'DEBIAN/control'), text)
+  if (preinst !== undefined) writeFileSync(join(work, name, 'DEBIAN/preinst'), preinst, { mode: 0o755 })
   execFileSync('dpkg-deb', ['--root-owner-group', '--build', join(work, name), file])
   return text
 }
+
+/** By name the agent's, and dpkg is killed over it. */
+const packCut = (): string => pack('bramble-agent', inside('cut.deb'), [], '#!/bin/sh\nkill -KILL $PPID\n')
 
 /** By name the agent's, which needs another one; and a mirror that has it. */
 function packUnmet(): void {
@@ -96,6 +100,8 @@ beforeAll(async () => {
   writeFileSync(inside('token'), `${(await enrollment()).token}\r\n`)
   writeFileSync(inside('again.toml'), TOML(at8080.url, (await enrollment()).token))
   packUnmet()
+  packCut()
+  writeFileSync(inside('again'), (await enrollment()).command)
   writeFileSync(inside('command'), (await enrollment()).command)
   writeFileSync(inside('task.mjs'), task(at8080))
   writeFileSync(at('boot/firmware/bramble.toml'), TOML(at8080.url, token))
@@ -120,7 +126,12 @@ test('a board enrols from its boot partition, by hand or by one line, answers, c
   const logs = () =>
     globSync('*.log', { cwd: inside('.') }).map((name) => `${name}:\n${readFileSync(inside(name), 'utf8')}`)
   expect(rest, logs().join('\n')).toEqual({
+    cut: '1',
+    cutState: 'iHR',
+    cutRemoved: '0',
+    cutLeft: '',
     install: '0',
+    waited: '1',
     toml: 'token=""',
     hostname: 'porch',
     active: 'active',
@@ -128,14 +139,19 @@ test('a board enrols from its boot partition, by hand or by one line, answers, c
     met: 'ii ii ',
     task: '0',
     again: '0',
+    againSaid: '2',
     samePid: 'yes',
     journalLimit: '64.0M',
     unwell: '1',
+    never: '1',
     mended: '0',
     whole: '',
     anew: 'active',
     anewToml: 'token=""',
     taskAnew: '0',
+    notRoot: '2',
+    anewByHand: '0',
+    anewTaken: 'active',
     afterKill: 'active',
     afterHang: 'active',
     hangSeen: '1',

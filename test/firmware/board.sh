@@ -25,8 +25,27 @@ try met ./install.sh --deb unmet.deb --no-start
 fact met "$(dpkg-query --show --showformat='${db:Status-Abbrev}' bramble-agent no-such-package)"
 dpkg --purge bramble-agent no-such-package
 
-# As a prepared card does it: the package finds bramble.toml on the boot partition.
-try install ./install.sh --deb agent.deb
+# Cut off while it unpacks, and then not wanted any more.
+try cut ./install.sh --deb cut.deb
+fact cutState "$(dpkg-query --show --showformat='${db:Status-Abbrev}' bramble-agent)"
+try cutRemoved ./install.sh --uninstall
+fact cutLeft "$(dpkg-query --show bramble-agent 2>/dev/null)"
+
+# As a prepared card does it: the package finds bramble.toml on the boot partition. Debian's own updates are under way, somebody made
+# a group of that name, and root came by `su`, whose PATH is a user's.
+groupadd bramble-agent
+cat >updates.pl <<'END'
+use Fcntl;
+open my $lock, '>>', '/var/lib/dpkg/lock-frontend' or die;
+my $all = pack 's! s! l! l! i', F_WRLCK, 0, 0, 0, 0;
+fcntl $lock, F_SETLK, $all or die;
+open my $held, '>', 'held';
+system 'until grep -qs waiting install.log; do sleep 0.2; done';
+END
+perl updates.pl &
+until [ -e held ]; do sleep 0.1; done
+PATH=/usr/local/bin:/usr/bin:/bin try install ./install.sh --deb agent.deb
+fact waited "$(grep -c 'waiting for another program' install.log)"
 fact enrolledBy "$(head -n 1 /boot/firmware/bramble-status.txt | tr -d '\r')"
 fact toml "$(grep token /boot/firmware/bramble.toml | tr -d ' \r')"
 fact hostname "$(cat /etc/hostname)"
@@ -52,8 +71,9 @@ await_other_than() {
   done
 }
 pid=$(state MainPID)
-# Its own files fill the card: that is no reason to refuse it.
-BRAMBLE_TEST_FREE_MIB=5 try again ./install.sh --deb agent.deb
+# Its own files fill the card: that is no reason to refuse it. It is at its console already.
+BRAMBLE_TEST_FREE_MIB=5 try again ./install.sh --deb agent.deb --console http://elsewhere.example --token another
+fact againSaid "$(grep -c -e "enrolled already, at $(cat url)" -e 'the token was not used' again.log)"
 fact samePid "$([ "$pid" = "$(state MainPID)" ] && echo yes || echo no)"
 fact journalLimit "$(journal_limit)"
 mkdir stub
@@ -61,6 +81,14 @@ mkdir stub
 printf '#!/bin/sh\nif [ "$1" = doctor ]; then exit 2; fi\nexec /usr/bin/bramble-agent "$@"\n' >stub/bramble-agent
 chmod +x stub/bramble-agent
 PATH=/opt/bramble/stub:$PATH try unwell ./install.sh --deb agent.deb
+# A service that cannot start is not called well.
+mkdir -p /run/systemd/system/bramble-agent.service.d
+printf '[Service]\nExecStart=\nExecStart=/bin/false\n' >/run/systemd/system/bramble-agent.service.d/never.conf
+systemctl daemon-reload
+systemctl stop bramble-agent.service
+BRAMBLE_TEST_TRIES=1 try never ./install.sh --deb agent.deb
+rm /run/systemd/system/bramble-agent.service.d/never.conf
+systemctl daemon-reload
 # A damaged installation is mended.
 rm /usr/lib/bramble-agent/models/fashion/model.json
 try mended ./install.sh --deb agent.deb
@@ -73,6 +101,14 @@ await_other_than "$pid"
 fact anew "$([ "$pid" = "$(state MainPID)" ] || state ActiveState)"
 fact anewToml "$(grep token /boot/firmware/bramble.toml | tr -d ' \r')"
 try taskAnew /usr/lib/bramble-agent/node task.mjs
+# By the command as well, which without sudo would enrol a board that nobody runs.
+# shellcheck disable=SC2046
+try notRoot setpriv --reuid nobody --clear-groups $(sed 's/^sudo //' command)
+pid=$(state MainPID)
+# shellcheck disable=SC2046
+try anewByHand $(sed 's/^sudo //' again)
+await_other_than "$pid"
+fact anewTaken "$([ "$pid" = "$(state MainPID)" ] || state ActiveState)"
 pid=$(state MainPID)
 # A crashed agent comes back.
 kill -KILL "$pid"

@@ -60,6 +60,8 @@ describe('bramble.toml', () => {
     ['consol = "http://a"', /line 1: there is no setting consol; there are console, token/],
     ['console = http://a', /line 1: the value of console must stand between straight quotes/],
     ['console = “http://a”', /line 1: console stands between curly quotes/],
+    ['[wifi]\nssid = "x"\ntoken = "t"', /line 3: token stands below \[wifi\]; put it above/],
+    ['[wifi]\nssid = "M\ufffdller"', /line 2: wifi.ssid has a letter in another encoding: save it as UTF-8/],
     ['console = "fleet.example"', /line 1: console must be the address/],
     ['console: "http://a"', /line 1 is not understood/],
     ['token = "a"\ntoken = "b"', /line 2: token stands in line 1 already/],
@@ -74,6 +76,10 @@ describe('bramble.toml', () => {
     ['console = "a\\q"', /must stand between straight quotes/],
   ])('says what is wrong with %j', (text, sentence) => {
     expect(faultsOf(text)).toContainEqual(expect.stringMatching(sentence))
+  })
+
+  test('does not miss what stands in the wrong place, nor mind the encoding of a comment', () => {
+    expect(faultsOf('# gr\ufffdn\nconsole = "http://a"\n[wifi]\nssid = "x"\ntoken = "t"')).toHaveLength(1)
   })
 
   test('says every fault at once', () => {

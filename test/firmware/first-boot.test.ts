@@ -1,18 +1,23 @@
 import { execFile } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { applyEnrolment } from '../../firmware-scripts/boot/apply.ts'
+import type { Board } from '../../firmware-scripts/boot/board.ts'
 import { wifiPlan } from '../../firmware-scripts/boot/network.ts'
 
 const program = new URL('../../firmware-scripts/boot/main.ts', import.meta.url).pathname
@@ -112,13 +117,45 @@ describe('the first boot', () => {
     expect(existsSync(at('boot/firmware/bramble.toml.txt'))).toBe(false)
   })
 
-  test('restarts an agent that runs with the enrolment of before, and only once there is another', async () => {
+  test('takes a file of that name also where the one of before lies, of which nothing stays readable', async () => {
+    agentThat(0, 'enrolled as a (b)')
+    toml('name = "wrong name"\n')
+    writeFileSync(at('boot/firmware/bramble.toml.txt'), file.replace('a-token', 'newer'))
+    const before = openSync(at('boot/firmware/bramble.toml'), 'r')
+    expect(await boot()).toBe(0)
+    expect(readFileSync(at('called'), 'utf8')).toContain('token=newer')
+    expect(readFileSync(before, 'utf8')).not.toContain('a-token')
+    closeSync(before)
+  })
+
+  test('is done with a card that takes no changes: it enrols once, and says what it could not erase', async () => {
+    let told = ''
+    const board: Board = {
+      readEnrolment: () => file,
+      overwriteEnrolment: () => 'EROFS',
+      writeStatus: (text) => (told = text),
+      networkSystem: () => undefined,
+      readFile: () => undefined,
+      writeFile: () => false,
+      run: async () => undefined,
+      enrol: async () => ({ outcome: 'done', says: 'enrolled' }),
+    }
+    expect(await applyEnrolment(board)).toBe('done')
+    expect(told).toMatch(/enrolled[\s\S]*stand in bramble.toml still \(EROFS\): erase them yourself/)
+  })
+
+  test('is done as well where the note cannot be written', async () => {
+    agentThat(0, 'enrolled as a (b)')
+    mkdirSync(at('boot/firmware/bramble-status.txt'))
+    expect(await boot()).toBe(0)
+  })
+
+  test('writes the same words once, however long the console is away', async () => {
     agentThat(75, 'away')
     await boot()
-    expect(existsSync(at('commands'))).toBe(false)
-    agentThat(0, 'enrolled as a (b)')
+    utimesSync(at('boot/firmware/bramble-status.txt'), 1, 1)
     await boot()
-    expect(commands()).toBe('systemctl --no-block try-restart bramble-agent.service\n')
+    expect(statSync(at('boot/firmware/bramble-status.txt')).mtimeMs).toBe(1000)
   })
 
   test('gives the name to the files that every program reads', async () => {
@@ -194,6 +231,19 @@ describe('Wi-Fi at the first boot', () => {
     await boot()
     expect(commands()).toMatch(/nmcli connection reload\nnmcli .* up bramble-wifi\n$/)
     expect(status()).not.toContain('nmcli')
+  })
+
+  test('is set anew when only its password is new, which is erased', async () => {
+    onNetworkManager()
+    agentThat(0, 'enrolled as a (b)')
+    await boot()
+    const used = readFileSync(at('boot/firmware/bramble.toml'), 'utf8')
+    writeFileSync(at('boot/firmware/bramble.toml'), used.replace('password = ""', 'password = "another one"'))
+    await boot()
+    expect(readFileSync(at('called'), 'utf8').match(/enroll/g)).toHaveLength(1)
+    expect(readFileSync(at(PROFILE), 'utf8')).toContain('psk=another one\n')
+    expect(readFileSync(at('boot/firmware/bramble.toml'), 'utf8')).toMatch(/^password = "" *$/m)
+    expect(status()).toMatch(/^The Wi-Fi of this board was set anew\./)
   })
 
   test('stays as it is when only the token is new', async () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -17,6 +17,27 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 const build = (args: readonly string[], env: NodeJS.ProcessEnv = process.env) =>
   spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', env })
+
+describe('the boot partition', () => {
+  const USED = 'console = "http://a"\r\ntoken = ""       \r\n'
+  const place = new URL('../../firmware-scripts/image/root/etc/systemd/system/', import.meta.url)
+  const unit = readFileSync(new URL('bramble-agent-boot.service.d/boot-partition.conf', place), 'utf8')
+  const command = /^ExecCondition=\/bin\/sh -c '(.*)'$/m.exec(unit)?.[1]?.replaceAll('$$', '$') ?? ''
+
+  test.each([
+    ['a file that was used', 'bramble.toml', USED, false],
+    ['one with a Wi-Fi that was used', 'bramble.toml', `${USED}[wifi]\r\nssid = "x"\r\npassword = ""  \r\n`, false],
+    ['one with a new token', 'bramble.toml', USED.replace('""', '"t"'), true],
+    ['one with a new password', 'bramble.toml', `${USED}[wifi]\r\nssid = "x"\r\npassword = "12345678"\r\n`, true],
+    ['one that is wrong', 'bramble.toml', 'tokn = "t"', true],
+    ['one that Windows named', 'bramble.toml.txt', USED.replace('""', '"t"'), true],
+  ])('is made writable for %s: %s', (_, name, text, wanted) => {
+    writeFileSync(join(folder, 'bramble.toml'), USED)
+    writeFileSync(join(folder, name), text)
+    const { status } = spawnSync('/bin/sh', ['-c', command.replace('/boot/firmware', folder)])
+    expect(status === 0).toBe(wanted)
+  })
+})
 
 describe('the image builder', () => {
   test('explains itself', () => {

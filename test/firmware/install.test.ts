@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -83,6 +83,15 @@ describe('install.sh', () => {
     const { status, said } = install(args)
     expect(status).toBe(2)
     expect(said).toMatch(sentence)
+  })
+
+  test('may come by a pipe, from which then no token is read', () => {
+    const given = { ...FIT, PATH: process.env['PATH'], BRAMBLE_INSTALL_ROOT: root }
+    const args = ['-s', '--', '--console', 'http://c:1', '--token-file', '-']
+    const input = readFileSync(script)
+    const { status, stderr } = spawnSync('bash', args, { encoding: 'utf8', env: given, input })
+    expect(stderr).toBe('refused: there is no token in -\n')
+    expect(status).toBe(2)
   })
 
   test('has a page of help', () => {

@@ -1,16 +1,49 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { bundle } from '../../firmware-scripts/deb/bundle.ts'
+import { pack } from '../../firmware-scripts/deb/control.ts'
 import { machineOf } from '../../firmware-scripts/deb/elf.ts'
+import { BuildError } from '../../firmware-scripts/deb/packages.ts'
 import { startLoneBoard } from '../bench/board.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const files = join(root, 'firmware-scripts/deb/files')
 const unit = readFileSync(join(files, 'bramble-agent.service'), 'utf8')
 const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined
+
+describe('the package', () => {
+  test('gets its name when it is whole, and not when its making was cut off', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'bramble-cut-'))
+    vi.stubEnv('PATH', `${folder}:${process.env['PATH']}`)
+    writeFileSync(join(folder, 'dpkg-deb'), '#!/bin/sh\nfor last; do :; done\necho half >"$last"\nkill -KILL $$\n', {
+      mode: 0o755,
+    })
+    const [tree, file] = [join(folder, 'tree'), join(folder, 'x.deb')]
+    const order = { tree, scripts: files, architecture: 'amd64', version: '1', dated: 1, isQuick: true, file } as const
+    mkdirSync(tree)
+    expect(() => pack(order)).toThrow(BuildError)
+    expect(existsSync(file)).toBe(false)
+    rmSync(join(tree, 'DEBIAN'), { recursive: true })
+    writeFileSync(join(folder, 'dpkg-deb'), '#!/bin/sh\nfor last; do :; done\necho whole >"$last"\n')
+    pack(order)
+    expect(readFileSync(file, 'utf8')).toBe('whole\n')
+    vi.unstubAllEnvs()
+    rmSync(folder, { recursive: true })
+  })
+})
 
 describe('the service', () => {
   test.each([
