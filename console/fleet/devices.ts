@@ -42,6 +42,9 @@ export interface DevicesOptions {
   readonly onGone: (device: string) => void
 }
 
+export type Removed = 'removed' | 'connected' | 'unknown'
+const AWAY: ReadonlySet<Presence['state']> = new Set(['offline', 'new'])
+
 export type Devices = Awaited<ReturnType<typeof createDevices>>
 
 /**
@@ -70,10 +73,22 @@ interface Kept {
   state: Presence['state']
 }
 
-const save = (db: Kysely<Database>, boards: readonly Board[]): Promise<void> =>
-  db.transaction().execute(async (trx) => {
-    for (const board of boards) await trx.updateTable('devices').set(toRow(board)).where('id', '=', board.id).execute()
-  })
+/** What could not be written is written at the next turn. */
+async function save(db: Kysely<Database>, kept: ReadonlyMap<string, Kept>, unsaved: Set<string>): Promise<void> {
+  const ids = [...unsaved]
+  unsaved.clear()
+  if (ids.length === 0) return
+  const boards = ids.flatMap((id) => kept.get(id)?.board ?? [])
+  try {
+    await db.transaction().execute(async (trx) => {
+      for (const board of boards)
+        await trx.updateTable('devices').set(toRow(board)).where('id', '=', board.id).execute()
+    })
+  } catch (error) {
+    for (const id of ids) unsaved.add(id)
+    throw error
+  }
+}
 
 export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
   const kept = new Map<string, Kept>()
@@ -121,6 +136,18 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
       add(board)
       emit({ about: 'device', id: board.id })
     },
+    /**
+     * A board that will not come back. What it earned stays; enrolled again with its key, it is the same board again. `connected`: it
+     * works, and would go on without being paid.
+     */
+    async remove(id: string): Promise<Removed> {
+      const held = kept.get(id)
+      if (held === undefined) return 'unknown'
+      if (!AWAY.has(stateOf(held.board).state)) return 'connected'
+      await db.updateTable('devices').set({ removed_at: now() }).where('id', '=', id).execute()
+      kept.delete(id)
+      return 'removed'
+    },
     get: (id: string): Board | undefined => kept.get(id)?.board,
     list: (): Board[] => [...kept.values()].map(({ board }) => board),
     presenceOf: stateOf,
@@ -155,16 +182,7 @@ export async function createDevices({ db, now, emit, onGone }: DevicesOptions) {
     /** Time moves states too (late, offline): looks at every board, then writes what changed. */
     async turn(): Promise<void> {
       for (const [id, held] of kept) review(id, held)
-      const ids = [...unsaved]
-      unsaved.clear()
-      if (ids.length === 0) return
-      try {
-        const boards = ids.flatMap((id) => kept.get(id)?.board ?? [])
-        await save(db, boards)
-      } catch (error) {
-        for (const id of ids) unsaved.add(id)
-        throw error
-      }
+      await save(db, kept, unsaved)
     },
   }
 }

@@ -172,7 +172,7 @@ export function openDesk(options: DeskOptions, surroundings: Surroundings) {
     public: publicDesk(options, shown, surroundings),
     enrol: { enrol: enrolment.enrol, renew: enrolment.renew, challenge: trades.challenges.make },
     overview: { overview },
-    devices: { devices: views.boards.list, device: views.boards.detail },
+    devices: { devices: views.boards.list, device: views.boards.detail, remove: trades.devices.remove },
     commands: { ...trades.commands, has: (device) => trades.devices.get(device) !== undefined },
     tasks: taskDesk(options, shown),
     models: views.models,

@@ -30,6 +30,7 @@ export type EnrollmentOptions = Parameters<Client['enrollments']['$post']>[0]['j
 
 /** Of an epoch: enough to see what it is made of; the API gives them all. */
 const SHOWN_RECEIPTS = 25
+const NO_CONTENT = 204
 const UNREACHABLE = 'The console cannot be reached.'
 
 async function messageOf(response: Pick<Response, 'json' | 'status'>): Promise<string> {
@@ -53,7 +54,7 @@ export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
       if (!Number.isNaN(date)) onClock(date)
       if (response.status === 401) onRefused(asked)
       if (!response.ok) return { ok: false, status: response.status, message: await messageOf(response) }
-      return { ok: true, value: (await response.json()) as T }
+      return { ok: true, value: (response.status === NO_CONTENT ? undefined : await response.json()) as T }
     } catch {
       return { ok: false, status: 0, message: UNREACHABLE }
     }
@@ -66,6 +67,7 @@ export function createApi({ bearer, fetch, onClock, onRefused }: ApiOptions) {
       answer<InferResponseType<(typeof api.devices)[':id']['$get'], 200>>(() =>
         api.devices[':id'].$get({ param: { id } }),
       ),
+    removeDevice: (id: string) => answer<unknown>(() => api.devices[':id'].$delete({ param: { id } })),
     /** Stays until the board has answered, or for ten seconds. */
     command: (id: string, name: string, args: Readonly<Record<string, unknown>>) =>
       answer<InferResponseType<(typeof api.devices)[':id']['commands'][':name']['$post'], 200>>(() =>

@@ -72,6 +72,19 @@ describe('the boards', () => {
     await rm(folder, { recursive: true })
   })
 
+  it('that will not come back are removed for good, unless they are connected', async () => {
+    devices.status('dev-a', 'online', false)
+    devices.heartbeat('dev-a', HEARTBEAT)
+    expect(await devices.remove('dev-a')).toBe('connected')
+    now += 60_000
+    devices.status('dev-a', 'offline', false)
+    expect(await devices.remove('dev-a')).toBe('removed')
+    expect(await devices.remove('dev-a')).toBe('unknown')
+    expect(devices.heartbeat('dev-a', HEARTBEAT), 'what it says is a stranger’s').toBe(false)
+    await devices.turn()
+    expect([devices.list(), (await open()).list()]).toEqual([[], []])
+  })
+
   it('show why they cannot work, and nothing that a silent one told as if it were so now', async () => {
     const tasks = { list: async () => [] }
     const receipts = { earned: async () => new Map(), ofDevice: async () => [] }

@@ -396,6 +396,14 @@ describe('the HTTP API', () => {
       expect(check.checks.map(({ name }) => name)).toContain('the treasury covers what is owed')
     })
 
+    it('removes no board that is connected, and none that it does not know', async () => {
+      const remove = (id: string) => here.call(`/api/devices/${id}`, { method: 'DELETE' })
+      const connected = await remove(board.id)
+      expect(connected.status).toBe(409)
+      expect((await errorOf(connected)).message).toMatch(/^It is connected: switch it off/)
+      expect((await remove('dev-x')).status).toBe(404)
+    })
+
     it('counts messages that make no sense, and goes on', async () => {
       await board.say({ kind: 'heartbeat', device: board.id }, 'not JSON')
       await board.say({ kind: 'info', device: board.id }, { device: board.id })

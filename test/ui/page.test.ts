@@ -234,6 +234,19 @@ describe.runIf(BROWSER_RUNS)('the page of a running console', () => {
     await narrow.context().close()
   })
 
+  it('takes a board that never came from the list', async () => {
+    await goTo(page, 'Devices')
+    await page.getByRole('link', { name: LONGEST }).click()
+    await page.getByRole('button', { name: 'Remove board' }).click()
+    expect(await faultsOf(page)).toEqual([])
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Devices' }).waitFor()
+    expect(await page.getByRole('link', { name: LONGEST }).count()).toBe(0)
+    await page.reload()
+    await page.getByRole('link', { name: bramble.ready.devices[0]!.name }).waitFor()
+    expect(await page.getByRole('link', { name: LONGEST }).count()).toBe(0)
+  })
+
   it('has said nothing to the browser that is an error', () => {
     expect(complaints).toEqual([])
   })

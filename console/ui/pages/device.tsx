@@ -12,6 +12,7 @@ import { Empty, Loading } from '../parts/empty.tsx'
 import { FlagNotes } from '../parts/flags.tsx'
 import { LiveView } from '../parts/live-view.tsx'
 import { Receipts } from '../parts/receipts.tsx'
+import { Removal } from '../parts/removal.tsx'
 import { Notices } from '../parts/supply.tsx'
 import { TaskTable } from '../parts/task-table.tsx'
 import { Amount, Pill } from '../parts/words.tsx'
@@ -66,6 +67,7 @@ const Head = ({ device }: { device: DeviceDetail['device'] }) => (
       <p>{device.reason}</p>
       <Clocks device={device} />
       <FlagNotes flags={device.flags} />
+      <Removal device={device} />
     </section>
   </>
 )

@@ -48,7 +48,7 @@ export function Confirm({ title, action, children, onConfirm, onClose }: Confirm
             Cancel
           </button>
           <button type="submit" class="button primary" disabled={busy.value}>
-            {busy.value ? 'Telling the boards…' : action}
+            {busy.value ? 'One moment…' : action}
           </button>
         </div>
       </form>
