@@ -165,7 +165,7 @@ by_unit() {
 rm /etc/systemd/system/multi-user.target.wants/bramble-install.service
 rm /etc/systemd/system/bramble-install.service
 cd /etc/systemd/system
-write $unit bramble-install.service
+write "$unit" bramble-install.service
 sif bramble-install.service mode 0100644
 sif bramble-install.service uid 0
 sif bramble-install.service gid 0
@@ -173,8 +173,10 @@ mkdir multi-user.target.wants
 symlink multi-user.target.wants/bramble-install.service /etc/systemd/system/bramble-install.service
 END
   debugfs -w -f "$commands" "$PART?offset=$ROOT" >/dev/null 2>&1
+  local failed='the unit could not be written into the root file system: is it ext4, and has it room?'
+  debugfs -R 'cat /etc/systemd/system/bramble-install.service' "$PART?offset=$ROOT" 2>/dev/null | cmp -s - "$unit" || refuse "$failed"
   debugfs -R 'stat /etc/systemd/system/multi-user.target.wants/bramble-install.service' "$PART?offset=$ROOT" 2>/dev/null |
-    grep -q 'Type: symlink' || refuse 'the unit could not be written into the root file system: is it ext4?'
+    grep -q 'Type: symlink' || refuse "$failed"
 }
 
 # Raspberry Pi OS switches them off otherwise. First in the line, whose end firstrun.sh cuts off.

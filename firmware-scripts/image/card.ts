@@ -96,6 +96,13 @@ function layOutData(data: string, root: string): void {
   run('chmod', ['0700', join(data, 'agent')])
 }
 
+/** Always of the same name: a gigabyte that an interrupted build left makes way for the next. */
+export function emptyFolder(folder: string): string {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder)
+  return folder
+}
+
 interface Release {
   readonly card: string
   /** On the same file system; .xz comes beside it. */

@@ -1,20 +1,11 @@
 // `npm run firmware:image -- [--deb FILE] [--out FOLDER] [--toml FILE] [--url BASE] [--quick]`: a card's image, from Debian and the agent's package.
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { BuildError } from '../deb/packages.ts'
 import { debianBase } from './base.ts'
-import { keepKernel, makeCard, release } from './card.ts'
+import { emptyFolder, keepKernel, makeCard, release } from './card.ts'
 import { PROGRAMS, refuseMissing, run } from './commands.ts'
 import { takeOutKernel } from './kernel.ts'
 import { listOf } from './list.ts'
@@ -63,7 +54,7 @@ async function build(order: Order): Promise<void> {
   const base = debianBase(date.slice(0, 7), tell)
   const stem = join(out, `bramble-os_${version}_arm64`)
   // There, so that the card only needs another name.
-  const work = mkdtempSync(join(out, 'image-'))
+  const work = emptyFolder(join(out, 'image-work'))
   try {
     const [tree, boot] = [join(work, 'root'), join(work, 'boot')]
     layOutRoot({ tree, base, deb, files: join(here, 'root'), tell })

@@ -118,7 +118,7 @@ afterAll(async () => {
 
 test('a board enrols from its boot partition, by hand or by one line, answers, comes back from a crash and a hang, and is removed without a trace', () => {
   const args = ['--directory', at('.'), '--boot', '--register=no', '--keep-unit', '--private-users=no']
-  const { stdout } = spawnSync('systemd-nspawn', args, { encoding: 'utf8', timeout: 280_000, input: '' })
+  const { stdout } = spawnSync('systemd-nspawn', args, { encoding: 'utf8', timeout: 400_000, input: '' })
   expect(existsSync(inside('facts')), stdout).toBe(true)
   const lines = readFileSync(inside('facts'), 'utf8').trim().split('\n')
   const facts = Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)))
@@ -184,4 +184,4 @@ test('a board enrols from its boot partition, by hand or by one line, answers, c
   process.stdout.write(
     `agent ${agentKiB} KiB, inference process ${hostKiB} KiB, stopped in ${stopMs} ms, status: ${status}\n`,
   )
-})
+}, 420_000)

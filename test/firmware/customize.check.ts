@@ -31,14 +31,14 @@ function stock(name: string, parts: Stock): string {
 function customize(image: string, ...more: string[]) {
   const out = `${image}.out`
   const args = ['firmware-scripts/customize.sh', '--image', image, '--deb', at('agent.deb'), '--out', out, ...more]
-  const env = { ...process.env, TMPDIR: at('tmp') }
+  const env = { ...process.env, TMPDIR: at('a tmp') }
   const { status, stderr } = spawnSync('bash', ['-c', 'umask 022; exec bash "$@"', 'bash', ...args], {
     cwd: root,
     encoding: 'utf8',
     env,
   })
   // Whatever came of it, nothing but the card is left.
-  expect([existsSync(`${out}.part`), readdirSync(at('tmp'))]).toEqual([false, []])
+  expect([existsSync(`${out}.part`), readdirSync(at('a tmp'))]).toEqual([false, []])
   const read = (file: string): string =>
     spawnSync('mtype', ['-i', `${out}@@${FAT_AT}`, `::/${file}`], { encoding: 'utf8' }).stdout
   return { status, said: stderr, read, out }
@@ -46,7 +46,7 @@ function customize(image: string, ...more: string[]) {
 
 beforeAll(() => {
   work = mkdtempSync(join(tmpdir(), 'bramble-cards-'))
-  mkdirSync(at('tmp'))
+  mkdirSync(at('a tmp'))
   writeFileSync(at('agent.deb'), 'a package')
   writeFileSync(at('bramble.toml'), toml)
 })

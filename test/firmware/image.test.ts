@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PUBLIC_MIRRORS, sourcesOf } from '../../firmware-scripts/image/base.ts'
-import { release } from '../../firmware-scripts/image/card.ts'
+import { emptyFolder, release } from '../../firmware-scripts/image/card.ts'
 import { listOf } from '../../firmware-scripts/image/list.ts'
 
 const main = new URL('../../firmware-scripts/image/main.ts', import.meta.url).pathname
@@ -40,6 +40,11 @@ describe('the boot partition', () => {
 })
 
 describe('the image builder', () => {
+  test('takes away what an interrupted build left', () => {
+    mkdirSync(join(folder, 'image-work/root'), { recursive: true })
+    expect(readdirSync(emptyFolder(join(folder, 'image-work')))).toEqual([])
+  })
+
   test('explains itself', () => {
     const { status, stdout } = build(['--help'])
     expect(status).toBe(0)
