@@ -13,6 +13,8 @@ export interface Endings {
   unrun(job: Job, reason: DropReason): void
   /** It is not run, because this input killed the process: `how`. */
   poisonous(job: Job, how: string): void
+  /** It is not run, because its model rests. */
+  resting(job: Job, error: ResultError): void
   /** `again`: the run killed the process, and so did one before it. */
   ran(job: Job, outcome: RunOutcome, queuedMs: number, again?: boolean): void
 }
@@ -75,6 +77,7 @@ export function createEndings({ answers, tally, clock, left, aheadMs, waiting, s
   return {
     unrun,
     poisonous: (job, how) => refuse(job, poison(how)),
+    resting: refuse,
     ran(job, outcome, queuedMs, again = false) {
       if (!outcome.ok && outcome.error.code === 'expired') return unrun(job, 'late')
       left(job)

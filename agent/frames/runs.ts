@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Gate } from './gate.ts'
 import type { Pace } from './pace.ts'
 import type { Queue } from './queue.ts'
+import type { Rests } from './rests.ts'
 import { STRIKES } from './strikes.ts'
 import type { Suspects } from './suspects.ts'
 import type { Job } from './work.ts'
@@ -30,10 +31,11 @@ interface Options {
   readonly queue: Pick<Queue<Job>, 'charge'>
   readonly pace: Pace
   readonly suspects: Suspects
+  readonly rests: Pick<Rests, 'ended' | 'died'>
   readonly clock: Pick<Clock, 'elapsed'>
 }
 
-export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate): Runs {
+export function createRuns({ queue, pace, suspects, rests, clock }: Options, gate: Gate): Runs {
   let leaving = false
   let ended = 0
   return {
@@ -49,6 +51,8 @@ export function createRuns({ queue, pace, suspects, clock }: Options, gate: Gate
       gate.ended(job, ms)
       const now = clock.elapsed()
       const killed = !outcome.ok && outcome.killed === true
+      if (killed) rests.died(job.pkg.sha256)
+      else if (outcome.ok) rests.ended(job.pkg.sha256)
       queue.charge(job.source, pace.ended(job.model, { startedAt, depth, now, ms, killed }) - expectedMs)
       return Math.max(0, (ms ? now - ms.decode - ms.infer : startedAt) - job.arrivedAt)
     },

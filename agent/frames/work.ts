@@ -5,12 +5,13 @@ import type { ModelPackage } from '../../models/catalog.ts'
 import type { InferenceHost } from '../../models/runtime/host.ts'
 import type { Clock } from '../clock.ts'
 import type { Address, Answers } from './answers.ts'
-import { createEndings } from './endings.ts'
+import { createEndings, type Endings } from './endings.ts'
 import { createGate } from './gate.ts'
 import type { Hand } from './hand.ts'
 import { createHeld } from './held.ts'
 import type { Pace } from './pace.ts'
 import type { Queue, Waiting } from './queue.ts'
+import { createRests, type Rests } from './rests.ts'
 import { createRuns } from './runs.ts'
 import { createStock } from './stock.ts'
 import type { Suspects } from './suspects.ts'
@@ -74,7 +75,8 @@ export function createWork(options: WorkOptions): Work {
   const held = createHeld<ModelPackage>()
   const gate = createGate(options)
   const stock = createStock(queue, gate, hand)
-  const runs = createRuns(options, gate)
+  const rests = createRests(clock.elapsed)
+  const runs = createRuns({ ...options, rests }, gate)
   const look = createLook(clock, pump)
   const waiting: (() => void)[] = []
   let started = false
@@ -90,17 +92,16 @@ export function createWork(options: WorkOptions): Work {
     waiting: stock.size,
   })
 
+  const isRefused = createRefusing(suspects, rests, endings)
   const next = (): Job | undefined => (started ? stock.next(clock.elapsed()) : undefined)
 
   function feed(): void {
     for (const job of stock.expire(clock.elapsed())) endings.unrun(job, 'late')
     if (gate.isShut()) for (const job of stock.dropFrames()) endings.unrun(job, 'too-hot')
     for (let job = next(); job !== undefined; job = next()) {
-      const how = suspects.poisonedBy(job)
-      if (how !== undefined) {
+      if (isRefused(job)) {
         stock.ended(job)
         queue.charge(job.source, -pace.cost(job.model))
-        endings.poisonous(job, how)
       } else if (stock.isAlone(job) || !suspects.isSuspected(job)) void run(job)
       else stock.setAside(job)
     }
@@ -137,8 +138,7 @@ export function createWork(options: WorkOptions): Work {
   return {
     offer(job) {
       held.add(job.pkg)
-      const how = job.kind === 'task' ? suspects.poisonedBy(job) : undefined
-      if (how !== undefined) return endings.poisonous(job, how)
+      if (isRefused(job, job.kind === 'task')) return
       if (job.kind === 'frame' && gate.isShut()) return endings.unrun(job, 'too-hot')
       if (!put(job)) return endings.unrun(job, 'queue-full')
       if (job.to.task !== undefined) tasks.add(keyOf(job.to.model, job.to.task))
@@ -161,6 +161,17 @@ export function createWork(options: WorkOptions): Work {
     },
   }
 }
+
+/** True for what must not be run, its input or its model; then it is told so. Only what is `hashed` is known by its input. */
+const createRefusing =
+  (suspects: Suspects, rests: Pick<Rests, 'of'>, endings: Endings) =>
+  (job: Job, hashed = true): boolean => {
+    const how = hashed ? suspects.poisonedBy(job) : undefined
+    const rest = rests.of(job.pkg.sha256)
+    if (how !== undefined) endings.poisonous(job, how)
+    else if (rest) endings.resting(job, rest)
+    return how !== undefined || rest !== undefined
+  }
 
 /** Calls `then` after `delayMs` or, when asked again meanwhile, at the earlier of the two moments. */
 function createLook(clock: Pick<Clock, 'elapsed' | 'after'>, then: () => void): (delayMs: number) => void {

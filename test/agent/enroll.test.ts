@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { StoredCredential } from '../../agent/membership/credential.ts'
+import { readConfig } from '../../agent/config.ts'
+import { type StoredCredential, writeCredential } from '../../agent/membership/credential.ts'
 import { createConsole, EnrolError } from '../../agent/membership/enroll.ts'
 import { type Identity, openIdentity } from '../../agent/membership/identity.ts'
 import { createRenewal } from '../../agent/membership/renewal.ts'
+import { openMembership } from '../../agent/membership.ts'
 import { publicKeyFromRaw } from '../../broker/protocol/credentials.ts'
 
 const DAY = 86_400_000
@@ -184,6 +186,22 @@ describe('renewal', () => {
     const { renewal } = start(START + 31 * DAY)
     expect(await renewal.check()).toBe(true)
     expect(renewal.current().credential).toBe('jwt-2')
+  })
+
+  test('says where the broker is now', async () => {
+    const moved = { mqtt: { url: 'mqtt://192.168.1.57:1883', root: 'bramble/1' } }
+    answer = (path) => ({
+      status: 200,
+      body: path === '/enroll/challenge' ? { challenge: 'c-1' } : credentialFor(identity.device, moved),
+    })
+    const kept = { ...credentialFor(identity.device), console: url, obtainedAt: new Date(START).toISOString() }
+    writeCredential(folder, kept)
+    const config = readConfig({}, { data: folder })
+    const now = () => START + 25 * DAY
+    const { url: broker, renewal } = openMembership({ config, identity, now, sleep: async () => {}, log })
+    expect(broker()).toBe('mqtt://127.0.0.1:1883')
+    await renewal?.check()
+    expect(broker()).toBe('mqtt://192.168.1.57:1883')
   })
 
   test('is not asked for early', async () => {

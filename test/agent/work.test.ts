@@ -72,6 +72,47 @@ describe('a board that gets hot', () => {
   })
 })
 
+describe('a model over which the process dies each time', () => {
+  const odd = (n: number): Buffer => Buffer.concat([JPEG, Buffer.from(`${n}`)])
+
+  test('rests after ten deaths in a row, each time for longer, and the others go on', async () => {
+    const { receive, ran, end, advance, errors } = start()
+    const [deaths, seconds] = [() => ran.filter((data) => data.length > JPEG.length).length, 6 * 3_600]
+    for (let s = 0; s < seconds; s += 10) {
+      receive(undefined, odd(s), { model: 'fashion' })
+      await advance(10)
+      end(KILLED)
+      await advance(9_990)
+    }
+    expect(deaths(), 'in six hours').toBeLessThan(60)
+    receive('task', odd(-1), { model: 'fashion' })
+    receive(undefined, JPEG)
+    await advance(10)
+    expect(errors().at(-1)).toMatchObject({ code: 'model-failed', retryAfterMs: expect.any(Number) })
+    expect(ran.at(-1)).toEqual(JPEG)
+  })
+
+  test('is run as ever after one run that ends', async () => {
+    const { receive, running, turn, advance, errors } = start()
+    const run = async (n: number, outcome: typeof KILLED | typeof GOOD): Promise<void> => {
+      receive(undefined, odd(n))
+      await advance(10)
+      await turn(outcome)
+    }
+    for (let n = 0; n < 9; n += 1) await run(n, KILLED)
+    await run(9, GOOD)
+    for (let n = 10; n < 20; n += 1) await run(n, KILLED)
+    receive(undefined, odd(20))
+    expect(running()).toBe(0)
+    expect(errors().at(-1)?.code).toBe('model-failed')
+    await advance(10_000)
+    await run(21, GOOD)
+    for (let n = 22; n < 25; n += 1) await run(n, KILLED)
+    receive(undefined, odd(25))
+    expect(running()).toBe(1)
+  })
+})
+
 describe('live frames', () => {
   test('go to the host just before it is free, and until then a newer one takes their place', async () => {
     const { receive, ran, turn, running, published, advance } = start()
