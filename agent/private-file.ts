@@ -27,7 +27,7 @@ export class PrivateFileError extends Error {
   }
 }
 
-const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
+export const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
 const isMissing = (error: unknown): boolean => codeOf(error) === 'ENOENT'
 
 const FULL = 'its disk is full; make room'

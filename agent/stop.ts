@@ -35,7 +35,7 @@ export async function stop({ core, presence, senses, link, host, buffer, neighbo
   // What still runs is answered `busy` by the closing host, so that it is leased to another board at once.
   const hostClosed = host.close()
   await Promise.race([core.work.idle(), hostClosed])
-  core.commits.flush()
+  await core.commits.flush()
   await Promise.race([core.outbox.published(), wait(PUBLISH_MS)])
   await Promise.race([presence.goodbye(), wait(GOODBYE_MS)])
   presence.close()
@@ -43,7 +43,7 @@ export async function stop({ core, presence, senses, link, host, buffer, neighbo
   await Promise.race([link.close(), wait(LINK_MS)])
   core.outbox.close()
   await hostClosed
-  core.commits.flush()
+  await core.commits.flush()
   core.commits.close()
   log.info({ ...core.tally.counts(), owed: buffer.owed() }, 'stopped')
   buffer.close()

@@ -4,9 +4,10 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
-import { diskFault } from '../private-file.ts'
-import { mayPass } from './commits.ts'
+import { codeOf, diskFault } from '../private-file.ts'
+import { type LogFile, openLogFile, type SyncFile } from './log-file.ts'
 import { MIGRATIONS, OUTBOX_READS } from './migrations.ts'
+import { mayPass } from './pending.ts'
 import { type SetAside, setAside } from './set-aside.ts'
 
 export class BufferError extends Error {
@@ -20,6 +21,8 @@ export class BufferError extends Error {
 
 export interface BufferFile {
   readonly db: Database.Database
+  readonly log: LogFile
+  close(): void
   /** Made with the file: a board that loses its card starts a new chain. */
   readonly chain: string
   readonly setAside?: SetAside
@@ -33,13 +36,22 @@ const LOG_BYTES = 4 * 1024 * 1024
 const isDamage = (error: unknown): boolean =>
   error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code)
 
+interface Place {
+  readonly file: string
+  readonly device: string
+  readonly now: () => number
+  readonly capBytes: number
+  readonly syncFile?: SyncFile
+}
+
 /** The file of `device`, made or migrated as needed. Throws BufferError for a newer file, one in use, an unwritable place. */
-export function openBufferFile(file: string, device: string, now: () => number, capBytes: number): BufferFile {
-  const first = tryOpen(file, device, now())
+export function openBufferFile(place: Place): BufferFile {
+  const { file, now, capBytes } = place
+  const first = tryOpen(place)
   if (typeof first !== 'string') return first
   const aside = setAside(file, first, now(), capBytes)
   rmSync(suspectOf(file), { force: true })
-  const second = tryOpen(file, device, now())
+  const second = tryOpen(place)
   if (typeof second === 'string')
     throw new BufferError('not-writable', `${file} is damaged again right after it was made new`)
   return { ...second, setAside: aside }
@@ -75,19 +87,35 @@ export function damageOf(file: string, error: unknown, at: number): BufferError 
   return new BufferError('damaged', `${file} was found damaged while in use: the next start looks at all of it`, error)
 }
 
-function tryOpen(file: string, device: string, at: number): BufferFile | SetAside['reason'] {
+function tryOpen({ file, device, now, syncFile }: Place): BufferFile | SetAside['reason'] {
   let db: Database.Database | undefined
-  const suspicion = suspicionOf(file, at)
+  let log: LogFile | undefined
+  const suspicion = suspicionOf(file, now())
+  function close(): void {
+    try {
+      // SQLite copies the log into the file when it closes it: what it lacks on disk must not be there alone.
+      log?.makeSure()
+    } catch {
+      // The file is on the same disk.
+    }
+    log?.close()
+    db?.close()
+  }
   try {
     db = new Database(file)
     chmodSync(file, 0o600)
-    prepare(db, file, suspicion === undefined ? 'quick_check' : 'integrity_check')
+    prepare(db, suspicion === undefined ? 'quick_check' : 'integrity_check')
+    // Not before: while another agent has the file, nothing may be written there.
+    log = openLogFile(file, db, syncFile)
+    log.makeSure()
+    migrate(db, file)
+    forgetOrigins(db)
     const owner = ownerOf(db, device)
-    if (owner.device === device && suspicion !== 'again') return { db, chain: owner.chain }
-    db.close()
+    if (owner.device === device && suspicion !== 'again') return { db, log, close, chain: owner.chain }
+    close()
     return suspicion === 'again' ? 'damaged' : 'other-device'
   } catch (error) {
-    db?.close()
+    close()
     if (isDamage(error)) return 'damaged'
     if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'))
       throw new BufferError('in-use', `${file} is in use: another agent runs on this folder; stop it first`, error)
@@ -95,17 +123,17 @@ function tryOpen(file: string, device: string, at: number): BufferFile | SetAsid
   }
 }
 
-/** For an error of SQLite while the agent starts. */
+/** For an error of the disk while the agent starts. */
 const unwritable = (file: string, error: unknown): BufferError | undefined =>
-  error instanceof Database.SqliteError
+  error instanceof Database.SqliteError || diskFault(error) !== undefined
     ? new BufferError(
         'not-writable',
-        `${file} cannot be written: ${diskFault(error) ?? `${error.code}; is the folder writable?`}`,
+        `${file} cannot be written: ${diskFault(error) ?? `${codeOf(error)}; is the folder writable?`}`,
         error,
       )
     : undefined
 
-function prepare(db: Database.Database, file: string, check: 'quick_check' | 'integrity_check'): void {
+function prepare(db: Database.Database, check: 'quick_check' | 'integrity_check'): void {
   // An agent that was killed a moment ago may still be going.
   db.pragma('busy_timeout = 1000')
   // One agent per folder: a second one is refused, and no commit or read pays for locks. Before the journal mode, so
@@ -114,7 +142,8 @@ function prepare(db: Database.Database, file: string, check: 'quick_check' | 'in
   // Of a new file; an older one keeps its own.
   db.pragma(`page_size = ${PAGE_BYTES}`)
   db.pragma('journal_mode = WAL')
-  // FULL: an answer that was published must still be there after a power cut; commits are grouped to pay for it.
+  // FULL: what was committed must still be there after a power cut. Only answers are committed without waiting for it
+  // (buffer.ts, write), and are not published before it is so.
   db.pragma('synchronous = FULL')
   db.pragma('foreign_keys = ON')
   db.pragma(`journal_size_limit = ${LOG_BYTES}`)
@@ -123,8 +152,6 @@ function prepare(db: Database.Database, file: string, check: 'quick_check' | 'in
   db.pragma('cache_size = -512')
   if (db.pragma(`${check}(1)`, { simple: true }) !== 'ok')
     throw new Database.SqliteError(`${check} failed`, 'SQLITE_CORRUPT')
-  migrate(db, file)
-  forgetOrigins(db)
 }
 
 /** Each start adds to them. Of those before only what receipts still name is kept: one more fault of the disk matters no more here. */

@@ -81,12 +81,12 @@ function prepareReads(db: Database.Database) {
       `SELECT ${ROW} FROM results WHERE model = :model AND task = :task AND remembered = 1`,
     ),
     row: db.prepare<{ seq: number }, StoredRow>(`SELECT ${ROW} FROM results WHERE seq = :seq`),
-    loose: db.prepare<{ after: number; cutRow: number; limit: number }, StoredRow>(
+    loose: db.prepare<{ after: number; upTo: number; cutRow: number; limit: number }, StoredRow>(
       `SELECT ${ROW} FROM results
-       WHERE seq > :after AND settled_at IS NULL AND (item IS NULL OR seq > :cutRow) ORDER BY seq LIMIT :limit`,
+       WHERE seq > :after AND seq <= :upTo AND settled_at IS NULL AND (item IS NULL OR seq > :cutRow) ORDER BY seq LIMIT :limit`,
     ),
-    nextBatch: db.prepare<{ after: number }, StoredBatch>(
-      'SELECT seq, jws FROM batches WHERE seq > :after ORDER BY seq LIMIT 1',
+    nextBatch: db.prepare<{ after: number; upTo: number }, StoredBatch>(
+      'SELECT seq, jws FROM batches WHERE seq > :after AND seq <= :upTo ORDER BY seq LIMIT 1',
     ),
     resultsOf: db.prepare<{ batch: number }, StoredRow>(
       `SELECT ${ROW} FROM results

@@ -6,6 +6,7 @@ import { FIRST_PREV } from '../../broker/protocol/receipts.ts'
 import { type BufferError, damageOf, openBufferFile } from './buffer-file.ts'
 import { prepareStatements, type Statements, type StoredBatch, type StoredRow } from './buffer-statements.ts'
 import { applyChanges, type Changes, type Written } from './buffer-write.ts'
+import type { SyncFile } from './log-file.ts'
 import { createPoisonTable, type PoisonTable } from './poison.ts'
 import type { SetAside } from './set-aside.ts'
 
@@ -16,8 +17,13 @@ export interface Buffer {
   lastSeq(): number
   readonly setAside: SetAside | undefined
   readonly poison: PoisonTable
-  /** All or nothing, on disk when it returns. Throws SqliteError (disk full, read-only…) with nothing changed. */
+  /**
+   * All or nothing. Throws SqliteError (disk full, read-only…) with nothing changed. It is on disk when `sync` says so: until then
+   * nothing is written but by what waits for the disk itself, and what was written is neither a row nor a batch to anybody.
+   */
   write(changes: Changes): Written
+  /** Brings what was written to the disk while this process goes on. After an error it is for another `sync` to try again. */
+  sync(done: (error?: unknown) => void): void
   /** The id under which runs of this process and runtime are noted; it is written with the first of them. */
   origin(boot: string, runtime: Runtime): number
   /** The answer already made for this task id, owed or remembered. */
@@ -55,6 +61,7 @@ export interface BufferOptions {
   readonly now: () => number
   /** The file was found damaged: whoever asked gets the same error, but may be a handler that goes on after errors. */
   readonly onDamage?: (error: BufferError) => void
+  readonly syncFile?: SyncFile
 }
 
 /** Writes after which a rest copies the log: a board that answers once a minute must not pay for it each time. */
@@ -62,10 +69,12 @@ const WORTH_COPYING = 32
 
 /** Opens or makes the file. A damaged one is set aside (`setAside`); BufferError when it is newer, in use or cannot be written. */
 export function openBuffer(options: BufferOptions): Buffer {
-  const { db, setAside, ...file } = openBufferFile(options.file, options.device, options.now, options.capBytes)
+  const { db, log, setAside, ...file } = openBufferFile(options)
   const sql = prepareStatements(db)
   const pen = { ...options, chain: file.chain, sql }
   let totals = sql.totals()
+  /** Those of what is on disk. */
+  let shown = totals
   let full = totals.bytes > options.capBytes
   const origins = createOriginIds(sql)
   const transact = db.transaction((changes: Changes) => {
@@ -85,7 +94,11 @@ export function openBuffer(options: BufferOptions): Buffer {
       }
     }
   }
-  const poison = createPoisonTable(db)
+  const show = guarded(() => {
+    log.makeSure()
+    shown = totals
+  })
+  const poison = createPoisonTable(db, log.makeSure)
   const beginChain = db.transaction((chain: string) => {
     sql.dropAllBatches.run()
     sql.beginChain.run({ chain, hash: FIRST_PREV })
@@ -94,41 +107,63 @@ export function openBuffer(options: BufferOptions): Buffer {
     chain: () => pen.chain,
     setAside,
     poison: { ...poison, put: guarded(poison.put), forget: guarded(poison.forget) },
-    lastSeq: () => totals.lastSeq,
+    lastSeq: () => shown.lastSeq,
     write: guarded((changes) => {
-      const done = transact.immediate(changes)
-      totals = done.next
-      full = done.full
-      origins.written()
-      writesInLog += 1
-      return done
+      log.makeSure()
+      db.pragma('synchronous = NORMAL')
+      try {
+        const done = transact.immediate(changes)
+        totals = done.next
+        full = done.full
+        origins.written()
+        writesInLog += 1
+        return done
+      } finally {
+        db.pragma('synchronous = FULL')
+      }
     }),
+    // Mended at once, before it is forgotten, or not: that the disk failed is to be known.
+    sync: (done) => log.sync((error) => done(faultOf(show) ?? error ?? undefined)),
     origin: guarded((boot, runtime) => origins.idOf({ boot, runtime: JSON.stringify(runtime) })),
     answered: guarded((model, task) => sql.answered.get({ model, task })),
     row: guarded((seq) => sql.row.get({ seq })),
     loose: guarded((after, limit) =>
-      after < totals.lastRow ? sql.loose.all({ after, cutRow: totals.cutRow, limit }) : [],
+      after < shown.lastRow ? sql.loose.all({ after, upTo: shown.lastRow, cutRow: shown.cutRow, limit }) : [],
     ),
-    lastRow: () => totals.lastRow,
-    inBatch: ({ seq, receipted }) => receipted === 1 && seq <= totals.cutRow,
-    nextBatch: guarded((after) => (after < totals.lastSeq ? sql.nextBatch.get({ after }) : undefined)),
+    lastRow: () => shown.lastRow,
+    inBatch: ({ seq, receipted }) => receipted === 1 && seq <= shown.cutRow,
+    nextBatch: guarded((after) =>
+      after < shown.lastSeq ? sql.nextBatch.get({ after, upTo: shown.lastSeq }) : undefined,
+    ),
     resultsOf: guarded((batch) => sql.resultsOf.all({ batch })),
     owed: () => totals.owed,
     uncut: () => totals.uncut,
     bytes: () => totals.bytes,
     full: () => full,
     renew: guarded(() => {
+      log.makeSure()
       const chain = randomUUID()
       beginChain.immediate(chain)
       pen.chain = chain
       totals = sql.totals()
+      shown = totals
     }),
     rest: guarded(() => {
       if (writesInLog < WORTH_COPYING) return
+      log.makeSure()
       db.pragma('wal_checkpoint(TRUNCATE)')
       writesInLog = 0
     }),
-    close: () => db.close(),
+    close: file.close,
+  }
+}
+
+function faultOf(work: () => void): unknown {
+  try {
+    work()
+    return undefined
+  } catch (error) {
+    return error
   }
 }
 

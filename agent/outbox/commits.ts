@@ -1,17 +1,18 @@
-// Decides when the buffer is written. An answer waits for its commit before it is published, so with nothing else going
-// on it is written at once; under load answers share a commit, the longer the line, the more of them. Acknowledgements are in no hurry:
-// losing one only means that something is sent again.
+// Decides when the buffer is written. An answer waits until its commit is on disk before it is published, so with nothing else
+// going on it is written at once; under load answers share a commit, the longer the line, the more of them. Nothing else waits for the
+// disk: what comes meanwhile shares the next commit. Acknowledgements are in no hurry: losing one only means that something is sent again.
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Buffer } from './buffer.ts'
 import { type Answer, BATCH_ITEMS, type Written } from './buffer-write.ts'
+import { createPending, mayPass } from './pending.ts'
 
 export interface CommitDelays {
   /** Between two commits with answers in them, at least. */
   readonly gapMs: number
   /** The same for each frame in the house, whose answer will come in a moment and can share the commit. */
   readonly gapPerFrameMs: number
-  /** And at most: a slow card gets twice as long as its last commit took. */
+  /** And at most. */
   readonly longestGapMs: number
   /** From a receipt item to the batch it is signed in, where another commit can carry it. */
   readonly cutMs: number
@@ -44,13 +45,13 @@ export interface Commits {
   acknowledge(upTo: number): void
   /** Receipts that were in batches are in none any more: they are signed anew. */
   unsigned(): void
-  /** Writes what is pending now, then signs all of it. False when the disk refused it. */
-  flush(): boolean
+  /** Writes what is pending now, then signs all of it. Resolves when it is on disk; false when the disk refused it. */
+  flush(): Promise<boolean>
   /** How long an answer waits here before it is on disk and can be sent, at most, as things are. */
   delayMs(): number
   /** True for a task whose answer is made but not on disk yet. */
   holds(model: string, task: string): boolean
-  /** Answers not on disk yet. */
+  /** Answers that no commit has taken yet. */
   pending(): number
   /** The disk refuses writes: no more work should be taken. */
   failing(): boolean
@@ -58,22 +59,15 @@ export interface Commits {
 }
 
 interface Options {
-  readonly buffer: Pick<Buffer, 'write' | 'uncut' | 'rest'>
+  readonly buffer: Pick<Buffer, 'write' | 'sync' | 'uncut' | 'rest'>
   readonly clock: Clock
   readonly log: Logger
   readonly delays?: CommitDelays
   /** Frames here whose answers are not made yet. */
   readonly inHouse?: () => number
-  /** After each commit; `seqs` are the rows of `answers`. */
+  /** After each commit, once it is on disk; `seqs` are the rows of `answers`. */
   readonly onWritten: (written: Written, answers: readonly Answer[]) => void
 }
-
-/** Faults of the disk, which may pass. Anything else (a damaged file, a broken constraint) must end the process. */
-export const mayPass = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  typeof error.code === 'string' &&
-  /^SQLITE_(FULL|IOERR|READONLY|BUSY|CANTOPEN|NOMEM)/.test(error.code)
 
 export function createCommits({
   buffer,
@@ -83,63 +77,45 @@ export function createCommits({
   delays = COMMIT_DELAYS,
   inHouse = () => 0,
 }: Options): Commits {
-  const alarm = createAlarm(clock, () => commit(false))
-  let answers: Answer[] = []
-  let pubacked: number[] = []
-  let upTo: number | undefined
+  const pending = createPending({ buffer, log, onWritten })
+  const alarm = createAlarm(clock, () => void commit(false))
   let uncutSince: number | undefined
+  /** Settles with the commit that is under way. */
+  let turn: Promise<boolean> | undefined
   let lastAt = Number.NEGATIVE_INFINITY
   let tookMs = 0
-  let failures = 0
   let stopRest: (() => void) | undefined
 
   const until = (since: number, spanMs: number): number => since + spanMs - clock.elapsed()
 
-  function gapMs(): number {
-    return Math.min(delays.longestGapMs, Math.max(delays.gapMs, delays.gapPerFrameMs * inHouse(), 2 * tookMs))
-  }
+  const gapMs = (): number => Math.min(delays.longestGapMs, Math.max(delays.gapMs, delays.gapPerFrameMs * inHouse()))
 
-  function commit(cutNow: boolean): boolean {
+  function commit(cutNow: boolean): Promise<boolean> {
     alarm.cancel()
+    stopRest?.()
     const startedAt = clock.elapsed()
     const isRipe = uncutSince !== undefined && until(uncutSince, delays.cutMs) <= 0
-    const cut = cutNow || isRipe || buffer.uncut() >= BATCH_ITEMS
-    const written = tryWrite(cut)
-    lastAt = clock.elapsed()
-    tookMs = lastAt - startedAt
-    if (written) {
-      const kept = answers
-      answers = []
-      pubacked = []
-      upTo = undefined
-      uncutSince = buffer.uncut() === 0 ? undefined : cut ? lastAt : (uncutSince ?? lastAt)
-      onWritten(written, kept)
-    }
-    schedule()
-    return written !== undefined
-  }
-
-  function tryWrite(cut: boolean): Written | undefined {
-    try {
-      const written = buffer.write({ answers, pubacked, cut, ...(upTo !== undefined && { upTo }) })
-      if (failures > 0) log.info({ failures }, 'the disk takes results again')
-      failures = 0
-      if (written.evicted > 0) log.warn({ evicted: written.evicted }, 'the outbox is full: old samples were dropped')
-      return written
-    } catch (error) {
-      if (!mayPass(error)) throw error
-      failures += 1
-      if (failures === 1) log.error({ err: error }, 'results cannot be written: no new work is taken until they can')
-      return undefined
-    }
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    turn = promise
+    pending.commit(cutNow || isRipe || buffer.uncut() >= BATCH_ITEMS, (outcome) => {
+      turn = undefined
+      lastAt = clock.elapsed()
+      tookMs = lastAt - startedAt
+      if (buffer.uncut() === 0) uncutSince = undefined
+      else if (outcome !== 'failed') uncutSince = outcome === 'cut' ? lastAt : (uncutSince ?? lastAt)
+      schedule()
+      resolve(outcome !== 'failed')
+    })
+    return promise
   }
 
   function schedule(): void {
+    if (turn) return
     stopRest?.()
-    if (failures > 0) alarm.within(delays.retryMs)
-    else if (answers.length > 0) alarm.within(until(lastAt, gapMs()))
+    if (pending.failing()) alarm.within(delays.retryMs)
+    else if (pending.answers() > 0) alarm.within(until(lastAt, gapMs()))
     else if (uncutSince !== undefined) alarm.within(until(uncutSince, delays.cutAloneMs))
-    else if (pubacked.length > 0 || upTo !== undefined) alarm.within(delays.settleMs)
+    else if (pending.hasNotes()) alarm.within(delays.settleMs)
     else stopRest = clock.after(delays.restMs, () => rest(buffer, log))
   }
 
@@ -153,22 +129,27 @@ export function createCommits({
   return {
     unsigned,
     add(answer) {
-      answers.push(answer)
+      pending.add(answer)
       schedule()
     },
     settle(seq) {
-      pubacked.push(seq)
+      pending.settle(seq)
       schedule()
     },
-    acknowledge(batch) {
-      upTo = Math.max(upTo ?? 0, batch)
+    acknowledge(upTo) {
+      pending.acknowledge(upTo)
       schedule()
     },
-    flush: () => commit(false) && commit(true),
-    delayMs: () => gapMs() + tookMs,
-    holds: (model, task) => answers.some((answer) => answer.task === task && answer.model === model),
-    pending: () => answers.length,
-    failing: () => failures > 0,
+    async flush() {
+      await turn
+      if (pending.isHalfDone() && !(await commit(false))) return false
+      return (await commit(false)) && (await commit(true))
+    },
+    // The commit that has just begun, the gap, and its own.
+    delayMs: () => gapMs() + 2 * tookMs,
+    holds: pending.holds,
+    pending: pending.answers,
+    failing: pending.failing,
     close() {
       alarm.cancel()
       stopRest?.()

@@ -1,6 +1,6 @@
 // The inputs that killed the inference process, in buffer.db: they must not get another try because the power was cut.
 import type Database from 'better-sqlite3'
-import { mayPass } from './commits.ts'
+import { mayPass } from './pending.ts'
 
 export interface PoisonRow {
   /** sha256 of the model file, and of the media bytes. */
@@ -24,7 +24,8 @@ export interface PoisonTable {
 /** A board that has met more than this has another problem; the newest are kept. */
 export const POISON_ROWS = 1_000
 
-export function createPoisonTable(db: Database.Database): PoisonTable {
+/** `before`: each write. */
+export function createPoisonTable(db: Database.Database, before: () => void): PoisonTable {
   const all = db.prepare<[], PoisonRow>(
     'SELECT model_digest AS model, input, reason, at, strikes FROM poison ORDER BY at, model_digest, input',
   )
@@ -49,14 +50,15 @@ export function createPoisonTable(db: Database.Database): PoisonTable {
     put: (row) => taken(() => putAndTrim.immediate(row)),
     forget: ({ model, input }) => taken(() => void forget.run({ model, input })),
   }
-}
 
-function taken(write: () => void): boolean {
-  try {
-    write()
-    return true
-  } catch (error) {
-    if (!mayPass(error)) throw error
-    return false
+  function taken(write: () => void): boolean {
+    try {
+      before()
+      write()
+      return true
+    } catch (error) {
+      if (!mayPass(error)) throw error
+      return false
+    }
   }
 }

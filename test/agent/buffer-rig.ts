@@ -5,11 +5,25 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BufferOptions, type Buffer as Outbox, openBuffer } from '../../agent/outbox/buffer.ts'
 import type { Answer } from '../../agent/outbox/buffer-write.ts'
+import type { SyncFile } from '../../agent/outbox/log-file.ts'
 import { type ReceiptBatch, verifyBatch } from '../../broker/protocol/receipts.ts'
 
 export const RUNTIME = { ort: '1.30.0', provider: 'cpu', cpu: 'x64-vnni', decoder: 'jpeg-turbo-3.0.1', flags: [] }
 export const DEVICE = 'dev-aaaaaaaaaaaaaaaa'
 const hex = (n: number): string => n.toString(16).padStart(64, '0')
+
+/** For those whose time is not this machine's. */
+export const syncAtOnce: SyncFile = (_, done) => done(null)
+
+/** For those that look at what they have just written. */
+const syncedAtOnce = (buffer: Outbox): Outbox => ({
+  ...buffer,
+  write(changes) {
+    const written = buffer.write(changes)
+    buffer.sync(() => undefined)
+    return written
+  },
+})
 
 export function createRig() {
   const folder = mkdtempSync(join(tmpdir(), 'buffer-'))
@@ -22,10 +36,12 @@ export function createRig() {
     file,
     privateKey,
     publicKey,
-    open(options: Partial<Pick<BufferOptions, 'capBytes' | 'device' | 'onDamage'>> = {}): Outbox {
+    /** What is written is on disk at once, unless `syncFile` says when. */
+    open(options: Partial<Pick<BufferOptions, 'capBytes' | 'device' | 'onDamage' | 'syncFile'>> = {}): Outbox {
       open?.close()
-      open = openBuffer({ file, device: DEVICE, privateKey, capBytes: 1 << 30, now: () => clock, ...options })
-      return open
+      const to = { file, device: DEVICE, privateKey, capBytes: 1 << 30, now: () => clock, syncFile: syncAtOnce }
+      open = openBuffer({ ...to, ...options })
+      return options.syncFile ? open : syncedAtOnce(open)
     },
     later(ms: number): void {
       clock += ms

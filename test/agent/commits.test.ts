@@ -44,23 +44,73 @@ describe('commits', () => {
     ])
   })
 
-  test('come twice as far apart as the last one took, so that a slow card has time for other work', async () => {
-    let elapse: (ms: number) => void = () => undefined
+  test('wait for the disk, and nothing is told before it has them; what comes meanwhile shares the next one', async () => {
+    const disk: (() => void)[] = []
+    const { add, advance, broker, said, commits, outbox } = startOutbox({
+      sync: (real) => (done) => void disk.push(() => real(done)),
+    })
+    broker('on')
+    add(0)
+    await advance(0)
+    for (let n = 1; n < 10; n += 1) add(n)
+    // Whatever asks for what is owed meanwhile gets none of it.
+    broker('off')
+    broker('on')
+    outbox.wake()
+    await advance(600)
+    expect([disk.length, said(), commits.pending()]).toEqual([1, [], 9])
+    expect([commits.holds('m', 't0'), commits.holds('m', 't9')]).toEqual([true, true])
+    disk.shift()?.()
+    expect([said(), commits.holds('m', 't0')]).toEqual([['t0'], false])
+    await advance(100)
+    expect([disk.length, said()]).toEqual([1, []])
+    disk.shift()?.()
+    expect(said()).toEqual(Array.from({ length: 9 }, (_, n) => `t${n + 1}`))
+  })
+
+  test('that are in the file and not on disk are brought there before any other, and no work is taken until they are', async () => {
+    let broken = true
     let writes = 0
-    const { add, advance, broker, elapsing } = startOutbox({
+    const { add, advance, broker, said, commits } = startOutbox({
       write: (real) => (changes) => {
         writes += 1
-        elapse(40)
         return real(changes)
       },
+      sync: (real) => (done) => (broken ? done(Object.assign(new Error('i/o error'), { code: 'EIO' })) : real(done)),
     })
-    elapse = elapsing
     broker('on')
-    for (let n = 0; n < 100; n += 1) {
-      add(n)
-      await advance(4)
+    add(1)
+    await advance(10)
+    add(2)
+    await advance(5_000)
+    expect([commits.failing(), writes, said(), commits.holds('m', 't1')]).toEqual([true, 1, [], true])
+    const flushed = commits.flush()
+    await advance(0)
+    expect(await flushed).toBe(false)
+    broken = false
+    await advance(1_000)
+    expect([commits.failing(), said()]).toEqual([false, ['t1']])
+    await advance(100)
+    expect(said()).toContain('t2')
+  })
+
+  test('end with everything signed and on disk when they are flushed, also while one is under way', async () => {
+    const disk: (() => void)[] = []
+    const { add, advance, broker, buffer, commits } = startOutbox({
+      sync: (real) => (done) => void disk.push(() => real(done)),
+    })
+    broker('off')
+    add(1)
+    await advance(0)
+    add(2)
+    const flushed = commits.flush()
+    for (let n = 0; n < 3; n += 1) {
+      await advance(0)
+      expect(disk).toHaveLength(1)
+      disk.shift()?.()
     }
-    expect(writes).toBeLessThanOrEqual(5)
+    expect(await flushed).toBe(true)
+    expect([buffer.uncut(), buffer.lastSeq(), commits.pending()]).toEqual([0, 1, 0])
   })
 
   test('wait for the answers of a long line, but not for one that has got short', async () => {

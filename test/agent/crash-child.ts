@@ -31,6 +31,12 @@ const commits = createCommits({
       step()
       return written
     },
+    sync(done) {
+      buffer.sync((error) => {
+        step()
+        done(error)
+      })
+    },
   },
   clock: systemClock,
   log,

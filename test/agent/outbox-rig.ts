@@ -4,21 +4,23 @@ import { onTestFinished } from 'vitest'
 import type { Buffer as Outbox } from '../../agent/outbox/buffer.ts'
 import { createCommits } from '../../agent/outbox/commits.ts'
 import { createOutbox } from '../../agent/outbox.ts'
-import { createRig, idOf, RUNTIME, task } from './buffer-rig.ts'
+import { createRig, idOf, RUNTIME, syncAtOnce, task } from './buffer-rig.ts'
 import { createFakeClock } from './fake-clock.ts'
 
 export function startOutbox(
   options: {
     console?: boolean
     write?: (real: Outbox['write']) => Outbox['write']
+    sync?: (real: Outbox['sync']) => Outbox['sync']
     inHouse?: () => number
     rig?: ReturnType<typeof createRig>
   } = {},
 ) {
-  const { clock, advance, set, elapse } = createFakeClock()
+  const { clock, advance, set } = createFakeClock()
   const { rig = createRig() } = options
   onTestFinished(rig.remove)
-  const buffer = rig.open()
+  // With a disk of its own kind it is seen there whether anything is shown too early.
+  const buffer = rig.open(options.sync && { syncFile: syncAtOnce })
   const origin = buffer.origin('boot', RUNTIME)
   const said: string[] = []
   const texts: string[] = []
@@ -37,7 +39,11 @@ export function startOutbox(
     return broker === 'on' ? Promise.resolve() : new Promise((resolve, reject) => pending.push({ resolve, reject }))
   }
   const commits = createCommits({
-    buffer: { ...buffer, write: options.write?.(buffer.write) ?? buffer.write },
+    buffer: {
+      ...buffer,
+      write: options.write?.(buffer.write) ?? buffer.write,
+      sync: options.sync?.(buffer.sync) ?? buffer.sync,
+    },
     clock,
     log,
     ...(options.inHouse && { inHouse: options.inHouse }),
@@ -59,7 +65,6 @@ export function startOutbox(
     outbox,
     advance,
     set,
-    elapsing: elapse,
     pending,
     add: (n: number) => commits.add(task(n, origin)),
     /** What was published since the last call. */

@@ -8,12 +8,13 @@ import { pino } from 'pino'
 import { type Clock, createSteady } from '../../agent/clock.ts'
 import { type Core, createCore } from '../../agent/core.ts'
 import { type Buffer as Outbox, openBuffer } from '../../agent/outbox/buffer.ts'
+import type { SyncFile } from '../../agent/outbox/log-file.ts'
 import { encodeFrame } from '../../broker/protocol/envelope.ts'
 import { type ReceiptBatch, verifyBatch } from '../../broker/protocol/receipts.ts'
 import { formatTopic, parseTopic } from '../../broker/protocol/topics.ts'
 import { type Catalog, readCatalog } from '../../models/catalog.ts'
 import type { RunOutcome } from '../../models/runtime/host.ts'
-import { DEVICE, RUNTIME } from '../agent/buffer-rig.ts'
+import { DEVICE, RUNTIME, syncAtOnce } from '../agent/buffer-rig.ts'
 import { createFakeClock } from '../agent/fake-clock.ts'
 import { type Ack, createDesk } from './desk.ts'
 import { isFinal, judge } from './judge.ts'
@@ -46,16 +47,25 @@ export interface Past {
   readonly taken: readonly Ack[]
 }
 
-/** `leaseMs`: between two sendings of a task. `past`: the board is a second one, on the folder that a first one left. `onPoint`: before and after each publish. */
-export async function createWorld(
-  options: { folder?: string; past?: Past; onPoint?: (name: string) => void; leaseMs?: number } = {},
-) {
+interface Options {
+  readonly folder?: string
+  /** The board is a second one, on the folder that a first one left. */
+  readonly past?: Past
+  /** Before and after each publish. */
+  readonly onPoint?: (name: string) => void
+  /** Between two sendings of a task. */
+  readonly leaseMs?: number
+  /** The disk: done at once, unless this says when. */
+  readonly syncFile?: SyncFile
+}
+
+export async function createWorld(options: Options = {}) {
   catalog ??= await readCatalog(new URL('../../models', import.meta.url).pathname)
   const folder = options.folder ?? freshMemoryFolder()
   const { privateKey, publicKey } = createKeys(folder)
   const time = createFakeClock()
   const { clock, advance } = time
-  const { past, onPoint = () => undefined, leaseMs = LEASE_MS } = options
+  const { past, onPoint = () => undefined, leaseMs = LEASE_MS, syncFile = syncAtOnce } = options
   const asked = new Set<string>(past?.asked)
   const answers = [...(past?.answers ?? [])]
   const frames = new Map<string, Uint8Array>()
@@ -153,6 +163,7 @@ export async function createWorld(
       privateKey,
       capBytes: 1 << 28,
       now: createSteady(clock),
+      syncFile,
     })
     const origin = buffer.origin(boot, RUNTIME)
     let ids = 0

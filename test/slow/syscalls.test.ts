@@ -8,7 +8,7 @@ import { expect, it } from 'vitest'
 import { twoLives } from '../agent/crash-lives.ts'
 import { need } from './needs.ts'
 
-const CALLS = ['pwrite64', 'fdatasync', 'ftruncate', 'unlink'] as const
+const CALLS = ['pwrite64', 'fsync', 'fdatasync', 'ftruncate', 'unlink'] as const
 
 function missing(): string | undefined {
   try {
