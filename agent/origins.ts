@@ -12,13 +12,20 @@ export interface Origins {
 }
 
 export function createOrigins(buffer: Pick<Buffer, 'origin'>, boot: string): Origins {
+  const numbers = new Map<string, number>()
   let runtime: Runtime | undefined
+
+  function numberOf(base: Runtime, provider: string): number {
+    const number = numbers.get(provider) ?? buffer.origin(boot, { ...base, provider })
+    numbers.set(provider, number)
+    return number
+  }
 
   return {
     begin(said) {
       runtime = said
     },
     hasBegun: () => runtime !== undefined,
-    of: (provider) => runtime && buffer.origin(boot, { ...runtime, ...(provider !== undefined && { provider }) }),
+    of: (provider) => runtime && numberOf(runtime, provider ?? runtime.provider),
   }
 }
