@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ArgsDef, defineCommand, runMain } from 'citty'
+import { endWithReader } from '../broker/launch.js'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { becomeLean } from './lean.ts'
 import { openDataFolder } from './private-file.ts'
@@ -279,14 +280,7 @@ const versionOf = (): string => {
   return String(version)
 }
 
-/** As a shell tells of SIGPIPE. */
-const NOBODY_READS = 141
-
-// `doctor | head` has read enough: no fault, and nothing more to say.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(NOBODY_READS)
-})
+endWithReader()
 
 await runMain(
   defineCommand({

@@ -75,3 +75,14 @@ export async function launch(main, { flags = [], version = process.versions.node
     process.exitCode = 2
   }
 }
+
+/** As a shell tells of SIGPIPE. */
+const NOBODY_READS = 141
+
+/** For a command whose output somebody may cut short: `doctor | head` has read enough, which is no fault, and there is nothing more to say. */
+export function endWithReader() {
+  process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit(NOBODY_READS)
+  })
+}

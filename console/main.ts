@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type ArgsDef, defineCommand, runMain } from 'citty'
 import { pino } from 'pino'
+import { endWithReader } from '../broker/launch.js'
 import { surplusOf } from '../broker/surplus.ts'
 import { type Command, type Config, type Flags, readConfig } from './config.ts'
 
@@ -161,14 +162,7 @@ const checkCommand = defineCommand({
   },
 })
 
-/** As a shell tells of SIGPIPE. */
-const NOBODY_READS = 141
-
-// `rewards statement … | head` has read enough: no fault, and nothing more to say.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(NOBODY_READS)
-})
+endWithReader()
 
 await runMain(
   defineCommand({

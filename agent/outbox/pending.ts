@@ -1,5 +1,6 @@
 // What no commit has taken yet, and the one commit that is on its way to the disk.
 import type { Logger } from 'pino'
+import { codeOf } from '../private-file.ts'
 import type { Buffer } from './buffer.ts'
 import type { Answer, Written } from './buffer-write.ts'
 
@@ -39,10 +40,7 @@ interface Commit {
 
 /** Faults of the disk, which may pass. Anything else (a damaged file, a broken constraint) must end the process. */
 export const mayPass = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  typeof error.code === 'string' &&
-  /^(SQLITE_(FULL|IOERR|READONLY|BUSY|CANTOPEN|NOMEM)|EIO|ENOSPC|EDQUOT|EROFS|EPERM)/.test(error.code)
+  /^(SQLITE_(FULL|IOERR|READONLY|BUSY|CANTOPEN|NOMEM)|EIO|ENOSPC|EDQUOT|EROFS|EPERM)/.test(String(codeOf(error)))
 
 export function createPending({ buffer, log, onWritten }: Options): Pending {
   let answers: Answer[] = []
@@ -95,8 +93,10 @@ export function createPending({ buffer, log, onWritten }: Options): Pending {
     answers: () => answers.length,
     hasNotes: () => pubacked.length > 0 || upTo !== undefined,
     isHalfDone: () => halfDone !== undefined,
-    holds: (model, task) =>
-      [...answers, ...(halfDone?.answers ?? [])].some((answer) => answer.task === task && answer.model === model),
+    holds(model, task) {
+      const isIt = (answer: Answer): boolean => answer.task === task && answer.model === model
+      return answers.some(isIt) || halfDone?.answers.some(isIt) === true
+    },
     failing: () => failures > 0,
   }
 }

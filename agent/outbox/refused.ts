@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { ResultMessage } from '../../broker/protocol/messages.ts'
 import type { Clock } from '../clock.ts'
+import { codeOf } from '../private-file.ts'
 
 /** What was refused is tried again after this long, and after ever longer while it goes on; everything else goes on meanwhile. */
 const AGAIN_MS = { first: 10_000, longest: 10 * 60_000 } as const
@@ -10,7 +11,7 @@ type Publish = (topic: string, payload: string) => Promise<void>
 
 /** Undefined when the error is about the connection, not about the one message (codes of broker/link/terms.ts). */
 export const refusalOf = (error: unknown): 'too-large' | 'publish-refused' | undefined => {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const code = codeOf(error)
   return code === 'too-large' || code === 'publish-refused' ? code : undefined
 }
 

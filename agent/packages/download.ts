@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import { PACKAGE_PATHS, type ReleaseFile } from '../../broker/protocol/packages.ts'
 import { digestOfFile } from '../../models/file-digest.ts'
 import { openHttp, reasonOf } from '../membership/http.ts'
+import { codeOf } from '../private-file.ts'
 import { type ConsoleAccess, faultOf, headersOf } from './desired.ts'
 import { PackageFault } from './fault.ts'
 
@@ -74,8 +75,7 @@ async function fetchRest(options: Download): Promise<void> {
   }
 }
 
-const isFull = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(String(codeOf(error)))
 
 async function receive(response: IncomingMessage, have: number, options: Download): Promise<void> {
   const { file, part, arrived, breathe } = options
