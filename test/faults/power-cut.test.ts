@@ -1,12 +1,11 @@
 // The power is cut at every moment, on a disk that takes its time: a second board finds what the disk had said it has, and
 // nothing that was written since. What the first one told the world must be in it.
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
+import { copyBoard, expectGoesOn } from './second-board.ts'
 import { createWorld, freshMemoryFolder, type Past, type World } from './world.ts'
 import { watchWrites } from './write-points.ts'
 
-const FILES = ['buffer.db', 'buffer.db-wal', 'key.pem']
 const DISK_MS = 180
 
 const worlds: World[] = []
@@ -25,8 +24,7 @@ it('the power is cut at any moment: nothing was told that the disk had not, noth
   function keep(): void {
     if (!world) return
     const to = join(folder, `disk-${disks.length}`)
-    mkdirSync(to)
-    for (const file of FILES) if (existsSync(join(folder, file))) copyFileSync(join(folder, file), join(to, file))
+    copyBoard(folder, to)
     disks.push({ folder: to, past: world.past() })
   }
   function told(): void {
@@ -66,11 +64,5 @@ it('the power is cut at any moment: nothing was told that the disk had not, noth
   unwatch()
   expect(disks.length).toBeGreaterThan(30)
 
-  for (const { folder: own, past } of disks) {
-    const second = await createWorld({ folder: own, past })
-    await second.settle()
-    expect(second.verdict(), own).toEqual([])
-    expect(second.buffer().owed(), own).toBe(0)
-    second.close()
-  }
+  for (const { folder: own, past } of disks) await expectGoesOn(own, past, own)
 })

@@ -2,13 +2,12 @@
 // copied at each point of one long run, and a second board goes on from each copy; test/agent/crash.test.ts kills real
 // processes at a few of them.
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
+import { copyBoard, expectGoesOn, FILES } from './second-board.ts'
 import { createWorld, freshMemoryFolder, type Past, type World } from './world.ts'
 import { watchWrites } from './write-points.ts'
-
-const FILES = ['buffer.db', 'buffer.db-wal', 'key.pem']
 
 interface Copy {
   readonly name: string
@@ -44,8 +43,7 @@ it('kill -9 at every write point: a second board goes on from each, and nothing 
     if (state === last) return
     last = state
     const to = join(folder, `copy-${copies.length}`)
-    mkdirSync(to)
-    for (const file of FILES) if (existsSync(join(folder, file))) copyFileSync(join(folder, file), join(to, file))
+    copyBoard(folder, to)
     copies.push({ name, folder: to, past })
   }
 
@@ -81,11 +79,5 @@ it('kill -9 at every write point: a second board goes on from each, and nothing 
   expect(names.length).toBeGreaterThan(200)
   expect(copies.length).toBeGreaterThan(60)
 
-  for (const { name, folder: own, past } of copies) {
-    const second = await createWorld({ folder: own, past })
-    await second.settle()
-    expect(second.verdict(), `killed ${name}`).toEqual([])
-    expect(second.buffer().owed(), `killed ${name}`).toBe(0)
-    second.close()
-  }
+  for (const { name, folder: own, past } of copies) await expectGoesOn(own, past, `killed ${name}`)
 })

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { HeartbeatMessage, InfoMessage } from '../../broker/protocol/messages.ts'
 import { killed } from '../agent/board.ts'
-import { launch, openReal, type Real } from '../faults/real.ts'
+import { launch, openReal, type Real, type Started } from '../faults/real.ts'
 
 const COFFEE = fileURLToPath(new URL('../../models/mobilenet-v1/golden/coffee.jpg', import.meta.url))
 const COAT = fileURLToPath(new URL('../../models/fashion/golden/coat.png', import.meta.url))
@@ -39,6 +39,18 @@ const heardBusy = (from: number) =>
     return error?.code === 'busy' && /disk/.test(error.message) ? error : undefined
   }, from)
 
+async function goesOnWithout(ballast: string, agent: Started): Promise<void> {
+  rmSync(ballast)
+  await agent.said('takes results again')
+  await real.traffic(2)
+  await real.settle()
+  expect(real.verdict()).toEqual([])
+}
+
+/** Shell: the folder as it is, on a disk of 8 MB of its own that only this agent sees. */
+const onSmallDisk = (folder: string): string =>
+  `cp -a ${folder} ${folder}-copy && mount -t tmpfs -o size=8m tmpfs ${folder} && cp -a ${folder}-copy/. ${folder}/`
+
 describe('a disk under a real agent', { timeout: 180_000 }, () => {
   beforeEach(async () => {
     real = await openReal()
@@ -51,8 +63,7 @@ describe('a disk under a real agent', { timeout: 180_000 }, () => {
   it('that fills up: it says so, keeps its heartbeat, loses nothing, and goes on by itself', async ({ skip }) => {
     skip(NO_NAMESPACE !== undefined, `no mounts here: ${NO_NAMESPACE}`)
     const { folder } = real.board
-    // The folder as it is, on a disk of 8 MB of its own that only this agent sees.
-    const mount = `cp -a ${folder} ${folder}-copy && mount -t tmpfs -o size=8m tmpfs ${folder} && cp -a ${folder}-copy/. ${folder}/ && exec "$@"`
+    const mount = `${onSmallDisk(folder)} && exec "$@"`
     try {
       const agent = await real.relaunch(['unshare', '-rm', 'sh', '-c', mount, 'sh'])
       await agent.said('"serving"')
@@ -63,11 +74,7 @@ describe('a disk under a real agent', { timeout: 180_000 }, () => {
       await real.traffic(8, 60)
       await heardBusy(from)
       await beat(({ idle }) => idle === 'disk-failing', from)
-      rmSync(inside)
-      await agent.said('takes results again')
-      await real.traffic(2)
-      await real.settle()
-      expect(real.verdict()).toEqual([])
+      await goesOnWithout(inside, agent)
     } finally {
       rmSync(`${folder}-copy`, { recursive: true, force: true })
     }
@@ -78,7 +85,7 @@ describe('a disk under a real agent', { timeout: 180_000 }, () => {
   }) => {
     skip(NO_NAMESPACE !== undefined, `no mounts here: ${NO_NAMESPACE}`)
     const { folder } = real.board
-    const mount = `cp -a ${folder} ${folder}-copy && mount -t tmpfs -o size=8m tmpfs ${folder} && cp -a ${folder}-copy/. ${folder}/
+    const mount = `${onSmallDisk(folder)}
       head -c 16M /dev/zero > ${folder}/ballast; exec "$@"`
     try {
       const from = real.board.ear.heard.length
@@ -91,11 +98,7 @@ describe('a disk under a real agent', { timeout: 180_000 }, () => {
       const frame = real.board.ear.heard.length
       await real.board.send('mobilenet-v1', undefined, readFileSync(COFFEE))
       expect(await real.board.answer('mobilenet-v1', undefined, frame)).toHaveProperty('result')
-      rmSync(join('/proc', String(agent.child.pid), 'root', folder, 'ballast'))
-      await agent.said('takes results again')
-      await real.traffic(2)
-      await real.settle()
-      expect(real.verdict()).toEqual([])
+      await goesOnWithout(join('/proc', String(agent.child.pid), 'root', folder, 'ballast'), agent)
     } finally {
       rmSync(`${folder}-copy`, { recursive: true, force: true })
     }
